@@ -1,0 +1,48 @@
+/*
+ * AEADs: ChaCha20-Poly1305 (RFC 8439) and AES-256-GCM (SP 800-38D), 96-bit nonces, 128-bit tags.
+ * The data path keeps one `struct aead` per key, direction and thread: the key schedule is done
+ * once, a packet costs only its nonce, and nothing is allocated (design/crypto-notes).
+ */
+#pragma once
+
+#include "base/bytes.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define AEAD_KEY_LEN 32
+#define AEAD_NONCE_LEN 12
+#define AEAD_TAG_LEN 16
+
+/* The values of a suite on the wire: one bit of the offer (protocol.md, "Data"). */
+enum cipher { CIPHER_CHACHA20_POLY1305 = 1, CIPHER_AES_256_GCM = 2 };
+#define CIPHER_ALL 3U
+
+const char *cipher_name(enum cipher cipher); /* "ChaCha20-Poly1305", "AES-256-GCM", or "unknown" */
+
+/* Does this CPU have AES and carry-less multiplication instructions (AES-GCM beats ChaCha20)? */
+bool cipher_aes_is_fast(void);
+
+enum aead_direction { AEAD_SEAL, AEAD_OPEN };
+
+/* Not thread safe: one thread at a time. */
+struct aead;
+
+/* ERR_CRYPTO, ERR_ARGUMENT (unknown cipher). The key is copied into libcrypto's context. */
+enum err aead_new(struct aead **ret, enum cipher cipher, enum aead_direction direction, const uint8_t key[static AEAD_KEY_LEN]);
+void aead_free(struct aead *aead); /* wipes; NULL is fine */
+
+/* In place: text[0..len) becomes ciphertext, the tag goes to text[len..len+16). */
+enum err aead_seal(struct aead *aead, const uint8_t nonce[static AEAD_NONCE_LEN], const uint8_t *aad, size_t aad_len,
+	uint8_t *text, size_t len);
+
+/* In place: text[0..len) is ciphertext, text[len..len+16) its tag. ERR_AUTH: forged or damaged;
+ * text[0..len) then holds bytes that must not be used. */
+enum err aead_open(struct aead *aead, const uint8_t nonce[static AEAD_NONCE_LEN], const uint8_t *aad, size_t aad_len,
+	uint8_t *text, size_t len);
+
+/* One message under a key that seals one message, once: ChaCha20-Poly1305 with a zero nonce
+ * (protocol.md: the handshake's AEAD). In place, as above. On ERR_AUTH the text is zeroed. */
+enum err aead_seal_once(const uint8_t key[static AEAD_KEY_LEN], struct view aad, uint8_t *text, size_t len);
+enum err aead_open_once(const uint8_t key[static AEAD_KEY_LEN], struct view aad, uint8_t *text, size_t len);
