@@ -1,5 +1,5 @@
 /*
- * ML-KEM-1024 (FIPS 203) and X25519 (RFC 7748), the two halves of the hybrid key exchange.
+ * ML-KEM-1024 (FIPS 203), the post-quantum half of the hybrid key exchange (dh.h is the other).
  * Randomness is given by the caller, so that handshakes can be replayed from a seed; the caller
  * wipes it. Thread safe. On error every output is zeroed.
  */
@@ -12,15 +12,15 @@
 #define KEM_PUBLIC_LEN 1568
 #define KEM_CIPHERTEXT_LEN 1568
 #define KEM_SECRET_LEN 32
-#define KEM_SEED_LEN 64 /* d || z, FIPS 203 section 7.1 */
+#define KEM_SEED_LEN 64    /* d || z, FIPS 203 section 7.1 */
 #define KEM_ENTROPY_LEN 32 /* m, FIPS 203 section 7.2 */
-#define DH_LEN 32
 
 /* A decapsulation key. Opaque; freed (and wiped) with kem_free. */
 struct kem_key;
 
 /* FIPS 203 ML-KEM.KeyGen from a seed. ERR_CRYPTO when libcrypto fails. */
-enum err kem_generate(struct kem_key **ret, uint8_t public_key[static KEM_PUBLIC_LEN], const uint8_t seed[static KEM_SEED_LEN]);
+enum err kem_generate(
+	struct kem_key **ret, uint8_t public_key[static KEM_PUBLIC_LEN], const uint8_t seed[static KEM_SEED_LEN]);
 void kem_free(struct kem_key *key); /* NULL is fine */
 
 /* FIPS 203 ML-KEM.Encaps with its encapsulation key check. ERR_FORMAT: the key fails the check
@@ -31,8 +31,3 @@ enum err kem_encapsulate(uint8_t ciphertext[static KEM_CIPHERTEXT_LEN], uint8_t 
 /* FIPS 203 ML-KEM.Decaps. A damaged ciphertext gives OK and another secret (implicit rejection). */
 enum err kem_decapsulate(uint8_t secret[static KEM_SECRET_LEN], const struct kem_key *key,
 	const uint8_t ciphertext[static KEM_CIPHERTEXT_LEN]);
-
-/* X25519: the public value of a private scalar. */
-enum err dh_public(uint8_t public_key[static DH_LEN], const uint8_t private_key[static DH_LEN]);
-/* X25519: the shared secret. ERR_AUTH: it is all zero (a low-order point; the handshake aborts). */
-enum err dh_derive(uint8_t secret[static DH_LEN], const uint8_t private_key[static DH_LEN], const uint8_t peer[static DH_LEN]);

@@ -1,0 +1,44 @@
+#include "crypto/algorithms.h"
+
+#include <pthread.h>
+
+static struct algorithms all;
+static bool complete;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void fetch_all(void)
+{
+	/* No openssl.cnf: what this program does must not depend on a file that can load modules into it,
+	 * and a privately built libcrypto would look for that file where it was built. */
+	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1)
+		return;
+	all = (struct algorithms){
+		.sha256 = EVP_MD_fetch(NULL, "SHA256", NULL),
+		.sha384 = EVP_MD_fetch(NULL, "SHA384", NULL),
+		.ml_dsa_65 = EVP_SIGNATURE_fetch(NULL, "ML-DSA-65", NULL),
+		.ml_dsa_87 = EVP_SIGNATURE_fetch(NULL, "ML-DSA-87", NULL),
+		.chacha20_poly1305 = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL),
+		.aes_256_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL),
+	};
+	complete =
+		all.sha256 && all.sha384 && all.ml_dsa_65 && all.ml_dsa_87 && all.chacha20_poly1305 && all.aes_256_gcm;
+	ERR_clear_error();
+}
+
+const struct algorithms *algorithms_get(void)
+{
+	(void)pthread_once(&once, fetch_all); /* cannot fail with a valid once and function */
+	return complete ? &all : NULL;
+}
+
+enum err algorithms_import_error(void)
+{
+	enum err result = ERR_CRYPTO;
+	for (unsigned long e = ERR_get_error(); e != 0; e = ERR_get_error()) {
+		int reason = ERR_GET_REASON(e);
+		if (ERR_GET_LIB(e) == ERR_LIB_PROV &&
+			(reason == PROV_R_INVALID_KEY || reason == PROV_R_INVALID_KEY_LENGTH))
+			result = ERR_FORMAT;
+	}
+	return result;
+}

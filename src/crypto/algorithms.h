@@ -1,0 +1,34 @@
+/*
+ * libcrypto's algorithms, looked up once for the whole program: a lookup costs more than most of
+ * what is done with the result. Knows how libcrypto is initialised; for the other files of
+ * src/crypto only. What it hands out lives as long as the program.
+ */
+#pragma once
+
+#include "base/err.h"
+
+/* libcrypto has a type by the name of our ERR_STATE; every file here gets its headers through this one. */
+#define ERR_STATE OPENSSL_ERR_STATE
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+#include <openssl/proverr.h>
+#undef ERR_STATE
+
+#include <stdbool.h>
+
+struct algorithms {
+	EVP_MD *sha256, *sha384;
+	EVP_SIGNATURE *ml_dsa_65, *ml_dsa_87;
+	EVP_CIPHER *chacha20_poly1305, *aes_256_gcm;
+};
+
+/* NULL when libcrypto lacks one of them. The first call of anything in libcrypto must be this one.
+ * Thread safe. */
+const struct algorithms *algorithms_get(void);
+
+/* Why an import just failed, by libcrypto's error queue: ERR_FORMAT when it found the key's
+ * contents wrong, ERR_CRYPTO otherwise. Clears the queue. */
+enum err algorithms_import_error(void);
