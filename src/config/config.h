@@ -21,7 +21,7 @@
 #define CONFIG_FOLDER "/etc/jorm"
 #define CONFIG_SOCKET_FOLDER "/run/jorm"
 #define CONFIG_FILE_MAX (1U << 20)
-#define CONFIG_IFNAME_LEN 16 /* IFNAMSIZ, with its NUL */
+#define CONFIG_IFNAME_LEN 16    /* IFNAMSIZ, with its NUL */
 #define CONFIG_PEER_NAME_LEN 64 /* with its NUL */
 
 enum config_cipher { CONFIG_CIPHER_AUTO, CONFIG_CIPHER_CHACHA20_POLY1305, CONFIG_CIPHER_AES_256_GCM };
@@ -35,22 +35,24 @@ struct config_prefixes {
 /* Someone whom the tunnel may talk to. Whoever has an endpoint may be called. */
 struct config_peer {
 	char name[CONFIG_PEER_NAME_LEN]; /* as in [peer NAME]: letters, digits, . _ - */
-	unsigned line; /* of its section */
-	uint8_t key_id[KEY_ID_LEN]; /* from KeyID, or computed from the file of PublicKey */
-	char *public_key; /* path, or NULL; owned like all strings below */
+	unsigned line;                   /* of its section; those below are the keys' */
+	unsigned key_id_line, preshared_key_line;
+	uint8_t key_id[KEY_ID_LEN];         /* from KeyID, or computed from the file of PublicKey */
+	char *public_key;                   /* path, or NULL; owned like all strings below */
 	struct config_prefixes allowed_ips; /* without host bits; no prefix stands at two peers */
-	char *endpoint; /* as written, or NULL */
+	char *endpoint;                     /* as written, or NULL */
 	char *endpoint_host; /* a name or an IP without brackets, to be resolved by the daemon; NULL as endpoint is */
 	uint16_t endpoint_port;
 	uint16_t keepalive_s; /* 0: off */
-	char *preshared_key; /* path, or NULL */
+	char *preshared_key;  /* path, or NULL */
 };
 
 struct config {
-	char *path; /* the file, as given */
-	char *instance; /* its name without folder and ".conf"; names the control socket */
+	char *path;                   /* the file, as given */
+	char *instance;               /* its name without folder and ".conf"; names the control socket */
 	char name[CONFIG_IFNAME_LEN]; /* of the interface; empty: the first free snk# */
-	char *private_key; /* path */
+	char *private_key;            /* path */
+	unsigned private_key_line;
 	struct addr listen; /* port 0: any. All-zero ip: any address of both families; 0.0.0.0: any IPv4 one */
 	struct config_prefixes addresses; /* with host bits */
 	enum config_cipher cipher;
@@ -59,7 +61,7 @@ struct config {
 	uint32_t reauthenticate_s;
 	uint32_t max_pending_handshakes;
 	uint32_t handshake_rate; /* handshakes a second that one source address may start */
-	uint32_t fwmark; /* 0: none */
+	uint32_t fwmark;         /* 0: none */
 	char *state_directory;
 	char *control_socket;
 	struct config_peer *peers; /* owned; all key IDs differ */
@@ -69,17 +71,17 @@ struct config {
 /* One mistake (or, with `warning`, one thing worth knowing). Never holds a secret. */
 struct config_diagnostic {
 	bool warning;
-	unsigned line; /* 0: the file as a whole */
+	unsigned line;                          /* 0: the file as a whole */
 	char section[CONFIG_PEER_NAME_LEN + 8]; /* "interface", "peer laptop", or empty */
-	char key[32]; /* or empty */
-	char text[448]; /* what is wrong, and the remedy */
+	char key[32];                           /* or empty */
+	char text[448];                         /* what is wrong, and the remedy */
 };
 
 /* Zero-initialise; filled by the functions below, in the order of lines; free with _done. */
 struct config_diagnostics {
 	struct config_diagnostic *items;
 	size_t count;
-	size_t errors; /* those that are no warnings */
+	size_t errors;   /* those that are no warnings */
 	bool incomplete; /* memory ran out while gathering */
 };
 void config_diagnostics_done(struct config_diagnostics *diags);
@@ -105,7 +107,8 @@ enum err config_parse(
  * well-formed and not readable by others; no peer is this host itself. ERR_FORMAT when it added an error. *ret_key_id
  * (may be NULL) gets the host's own key ID on OK.
  */
-enum err config_check_files(const struct config *config, struct config_diagnostics *diags, uint8_t ret_key_id[KEY_ID_LEN]);
+enum err config_check_files(
+	const struct config *config, struct config_diagnostics *diags, uint8_t ret_key_id[KEY_ID_LEN]);
 
 void config_free(struct config *config); /* NULL is fine */
 

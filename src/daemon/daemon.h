@@ -12,7 +12,7 @@ struct config;
 
 struct daemon_options {
 	const struct config *config; /* borrowed until daemon_run returns */
-	const char *config_path; /* for messages */
+	const char *config_path;     /* for messages */
 	/*
 	 * Called once, on the calling thread, when the interface is up, the UDP and control sockets are
 	 * bound and the log may go elsewhere: `up` leaves the foreground here. `interface` is the name

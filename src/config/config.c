@@ -1,0 +1,170 @@
+#include "config/config.h"
+
+#include "base/secret.h"
+#include "config/diag.h"
+#include "crypto/keyfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* A diagnostic about the file as a whole. */
+#define WHOLE                                                                                                          \
+	(struct diag_place)                                                                                            \
+	{                                                                                                              \
+		0                                                                                                      \
+	}
+
+void config_free(struct config *config)
+{
+	if (!config)
+		return;
+	for (size_t i = 0; i < config->peer_count; i++) {
+		struct config_peer *peer = &config->peers[i];
+		free(peer->public_key);
+		free(peer->allowed_ips.items);
+		free(peer->endpoint);
+		free(peer->endpoint_host);
+		free(peer->preshared_key);
+	}
+	free(config->peers);
+	free(config->path);
+	free(config->instance);
+	free(config->private_key);
+	free(config->addresses.items);
+	free(config->state_directory);
+	free(config->control_socket);
+	free(config);
+}
+
+/* An opened regular file of a bearable size. */
+static enum err file_open(int *ret, const char *path, struct config_diagnostics *diags)
+{
+	struct stat st;
+	struct fault fault;
+	/* O_NONBLOCK: a FIFO without a writer must not hold us up */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		enum err e = fault_errno(&fault, "cannot be read");
+		if (e == ERR_NOT_FOUND)
+			diag_error(diags, WHOLE, "there is no such file");
+		else
+			diag_error(diags, WHOLE, "%s%s", fault.text, e == ERR_PERMISSION ? "; run this as root" : "");
+		if (fd >= 0)
+			close(fd);
+		return e;
+	}
+	enum err e = OK;
+	if (!S_ISREG(st.st_mode)) {
+		diag_error(diags, WHOLE, "is not a regular file");
+		e = ERR_FORMAT;
+	} else if (st.st_size > CONFIG_FILE_MAX) {
+		diag_error(diags, WHOLE, "has %lld bytes, a configuration at most %u: is this the right file?",
+			(long long)st.st_size, CONFIG_FILE_MAX);
+		e = ERR_TOO_BIG;
+	} else if (st.st_mode & S_IWOTH) {
+		diag_warning(diags, WHOLE, "everyone on this host may change this file: run chmod o-w on it");
+	}
+	if (e)
+		close(fd);
+	*ret = e ? -1 : fd;
+	return e;
+}
+
+/* Reads to the end, or to one byte beyond the limit, which config_parse then refuses. */
+static enum err file_read(char *text, size_t *ret_len, int fd)
+{
+	size_t len = 0;
+	while (len <= CONFIG_FILE_MAX) {
+		ssize_t n = read(fd, text + len, CONFIG_FILE_MAX + 1 - len);
+		if (n < 0 && errno != EINTR)
+			return ERR_IO;
+		if (n == 0)
+			break;
+		if (n > 0)
+			len += (size_t)n;
+	}
+	*ret_len = len;
+	return OK;
+}
+
+enum err config_load(struct config **ret, const char *path, struct config_diagnostics *diags)
+{
+	int fd;
+	*ret = NULL;
+	enum err e = file_open(&fd, path, diags);
+	if (e)
+		return e;
+	size_t len = 0;
+	char *text = malloc(CONFIG_FILE_MAX + 1);
+	e = text ? file_read(text, &len, fd) : ERR_NOMEM;
+	close(fd);
+	if (e)
+		diag_error(diags, WHOLE, "cannot be read: %s", err_text(e));
+	else
+		e = config_parse(ret, path, text, len, diags);
+	free(text);
+	return e;
+}
+
+static void own_key_check(const struct config *config, struct config_diagnostics *diags, const uint8_t *own)
+{
+	for (size_t i = 0; i < config->peer_count; i++) {
+		const struct config_peer *peer = &config->peers[i];
+		char section[CONFIG_PEER_NAME_LEN + 8];
+		snprintf(section, sizeof(section), "peer %s", peer->name);
+		if (memcmp(peer->key_id, own, KEY_ID_LEN) == 0)
+			diag_error(diags, (struct diag_place){.line = peer->line, .section = section, .key = "KeyID"},
+				"is the key ID of this host's own PrivateKey: give the one of peer %s", peer->name);
+	}
+}
+
+enum err config_check_files(
+	const struct config *config, struct config_diagnostics *diags, uint8_t ret_key_id[KEY_ID_LEN])
+{
+	struct identity *id = NULL;
+	struct fault fault;
+	size_t errors = diags->errors;
+	if (keyfile_read_private(&id, config->private_key, &fault)) {
+		diag_error(diags, (struct diag_place){.section = "interface", .key = "PrivateKey"}, "%s", fault.text);
+	} else {
+		own_key_check(config, diags, identity_key_id(id));
+		if (ret_key_id)
+			memcpy(ret_key_id, identity_key_id(id), KEY_ID_LEN);
+	}
+	identity_free(id);
+	for (size_t i = 0; i < config->peer_count; i++) {
+		const struct config_peer *peer = &config->peers[i];
+		uint8_t psk[32];
+		char section[CONFIG_PEER_NAME_LEN + 8];
+		snprintf(section, sizeof(section), "peer %s", peer->name);
+		if (peer->preshared_key && keyfile_read_psk(psk, peer->preshared_key, &fault))
+			diag_error(diags,
+				(struct diag_place){.line = peer->line, .section = section, .key = "PresharedKey"},
+				"%s", fault.text);
+		secret_wipe(psk, sizeof(psk));
+	}
+	diag_sort(diags);
+	return diags->errors > errors ? ERR_FORMAT : OK;
+}
+
+enum err config_path_of(char out[static PATH_MAX], const char *file_or_name)
+{
+	size_t n = strlen(file_or_name);
+	if (n == 0)
+		return ERR_FORMAT;
+	bool is_path = strchr(file_or_name, '/') || (n > 5 && strcmp(file_or_name + n - 5, ".conf") == 0);
+	int written = snprintf(
+		out, PATH_MAX, "%s%s%s", is_path ? "" : CONFIG_FOLDER "/", file_or_name, is_path ? "" : ".conf");
+	return written < PATH_MAX ? OK : ERR_TOO_BIG;
+}
+
+enum err config_socket_of(char out[static PATH_MAX], const char *instance)
+{
+	int written = snprintf(out, PATH_MAX, "%s/%s.sock", CONFIG_SOCKET_FOLDER, instance);
+	return (size_t)written < sizeof(((struct sockaddr_un *)0)->sun_path) ? OK : ERR_TOO_BIG;
+}

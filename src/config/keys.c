@@ -1,0 +1,147 @@
+#include "config/keys.h"
+
+#include "config/values.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+static const struct config_word layers[] = {
+	{"3", 3, NULL},
+	{"2", 2, "layer 2 (Ethernet) is not supported in this version: write 3"},
+	{0},
+};
+static const struct config_word ciphers[] = {
+	{"auto", CONFIG_CIPHER_AUTO, NULL},
+	{"chacha20-poly1305", CONFIG_CIPHER_CHACHA20_POLY1305, NULL},
+	{"aes-256-gcm", CONFIG_CIPHER_AES_256_GCM, NULL},
+	{0},
+};
+static const struct config_word paddings[] = {
+	{"buckets", CONFIG_PADDING_BUCKETS, NULL},
+	{"none", CONFIG_PADDING_NONE, NULL},
+	{"constant", 0, "constant padding is not supported in this version: write buckets or none"},
+	{0},
+};
+static const struct config_word protections[] = {
+	{"pq", 0, NULL},
+	{"otp", 0, "this version has no one-time pads: write pq, or nothing"},
+	{"pq+otp", 0, "this version has no one-time pads: write pq, or nothing"},
+	{0},
+};
+
+#define FIELD(field) .offset = offsetof(struct config, field), .width = sizeof(((struct config *)0)->field)
+#define PEER_FIELD(field)                                                                                              \
+	.offset = offsetof(struct config_peer, field), .width = sizeof(((struct config_peer *)0)->field)
+#define INTERFACE(key) .section = SECTION_INTERFACE, .name = (key)
+#define PEER(key) .section = SECTION_PEER, .name = (key)
+
+/* clang-format off */
+const struct config_key config_keys[CONFIG_KEY_COUNT] = {
+	{ INTERFACE("Name"), .parse = value_ifname, FIELD(name),
+		.help = "name of the network interface; the first free snk# when not given" },
+	{ INTERFACE("Layer"), .parse = value_word, .words = layers, .unset = "3",
+		.help = "what the tunnel carries: 3 for IP packets" },
+	{ INTERFACE("PrivateKey"), .parse = value_path, FIELD(private_key), .required = true,
+		.help = "file of this host's private key, made by jorm keygen" },
+	{ INTERFACE("Listen"), .parse = value_listen, FIELD(listen), .unset = "0",
+		.help = "UDP port, or address:port; 0 for any free port" },
+	{ INTERFACE("Address"), .parse = value_address, FIELD(addresses), .list = true,
+		.help = "addresses of the interface inside the tunnel, with their prefix lengths" },
+	{ INTERFACE("Cipher"), .parse = value_word, .words = ciphers, FIELD(cipher), .unset = "auto",
+		.help = "auto, chacha20-poly1305 or aes-256-gcm" },
+	{ INTERFACE("Padding"), .parse = value_word, .words = paddings, FIELD(padding), .unset = "buckets",
+		.help = "buckets hides the sizes of packets, none does not" },
+	{ INTERFACE("MTU"), .parse = value_number, FIELD(mtu), .min = 1280, .max = 65535, .unset = "auto",
+		.help = "auto, or 1280 to 65535: the interface's largest packet" },
+	{ INTERFACE("Reauthenticate"), .parse = value_number, FIELD(reauthenticate_s), .min = 60, .max = 604800,
+		.unset = "3600", .help = "seconds until a peer has to prove its identity again" },
+	{ INTERFACE("MaxPendingHandshakes"), .parse = value_number, FIELD(max_pending_handshakes), .min = 1, .max = 65536,
+		.unset = "1024", .help = "unfinished handshakes that are kept at a time" },
+	{ INTERFACE("HandshakeRate"), .parse = value_number, FIELD(handshake_rate), .min = 1, .max = 100000, .unset = "50",
+		.help = "handshakes a second that one source address may start" },
+	{ INTERFACE("FwMark"), .parse = value_mark, FIELD(fwmark), .unset = "off",
+		.help = "mark of the encrypted datagrams for policy routing, decimal or 0x...; off for none" },
+	{ INTERFACE("StateDirectory"), .parse = value_path, FIELD(state_directory), .unset = "/var/lib/jorm",
+		.help = "folder of what has to outlive a restart, and of the log" },
+	{ INTERFACE("ControlSocket"), .parse = value_socket, FIELD(control_socket), .unset = "/run/jorm/NAME.sock",
+		.help = "socket over which jorm status and jorm down reach the daemon" },
+
+	{ PEER("KeyID"), .parse = value_key_id, PEER_FIELD(key_id),
+		.help = "the peer's key ID, 44 characters, as jorm keyid prints it" },
+	{ PEER("PublicKey"), .parse = value_path, PEER_FIELD(public_key),
+		.help = "file of the peer's public key, in place of KeyID" },
+	{ PEER("AllowedIPs"), .parse = value_allowed_ip, PEER_FIELD(allowed_ips), .list = true,
+		.help = "addresses behind the peer: what goes to it and what may come from it" },
+	{ PEER("Endpoint"), .parse = value_endpoint, PEER_FIELD(endpoint),
+		.help = "host:port where the peer is reached; without it the peer has to call" },
+	{ PEER("Keepalive"), .parse = value_number, PEER_FIELD(keepalive_s), .min = 0, .max = 65535, .unset = "off",
+		.help = "seconds between empty datagrams that keep a NAT's mapping open; off for none" },
+	{ PEER("Protection"), .parse = value_word, .words = protections, .unset = "pq",
+		.help = "pq: post-quantum key exchange and signatures" },
+	{ PEER("PresharedKey"), .parse = value_path, PEER_FIELD(preshared_key),
+		.help = "file of a key that both ends share, mixed into every handshake" },
+	{ 0 },
+};
+/* clang-format on */
+
+const struct config_key *config_key_find(enum config_section section, const char *name)
+{
+	for (const struct config_key *k = config_keys; k->name; k++) {
+		if (k->section == section && strcasecmp(k->name, name) == 0)
+			return k;
+	}
+	return NULL;
+}
+
+#define DISTANCE_MAX_LEN 31
+
+/* Levenshtein's distance without regard to case; names are short. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[DISTANCE_MAX_LEN + 1];
+	size_t b_len = strlen(b);
+	for (size_t j = 0; j <= b_len; j++)
+		row[j] = j;
+	for (size_t i = 0; a[i]; i++) {
+		size_t diagonal = row[0];
+		row[0] = i + 1;
+		for (size_t j = 0; j < b_len; j++) {
+			bool same = tolower((unsigned char)a[i]) == tolower((unsigned char)b[j]);
+			size_t best = diagonal + (same ? 0 : 1);
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			diagonal = row[j + 1];
+			row[j + 1] = diagonal + 1 < best ? diagonal + 1 : best;
+		}
+	}
+	return row[b_len];
+}
+
+const struct config_key *config_key_nearest(enum config_section section, const char *name)
+{
+	const struct config_key *nearest = NULL;
+	size_t least = DISTANCE_MAX_LEN;
+	if (strlen(name) > DISTANCE_MAX_LEN)
+		return NULL;
+	for (const struct config_key *k = config_keys; k->name; k++) {
+		if (k->section != section)
+			continue;
+		/* ListenPort and PersistentKeepalive, as people who come from WireGuard write */
+		if (strcasestr(name, k->name))
+			return k;
+		size_t d = distance(k->name, name);
+		if (d < least) {
+			least = d;
+			nearest = k;
+		}
+	}
+	return least <= 3 && least * 2 < strlen(name) + 1 ? nearest : NULL;
+}
+
+void config_print_keys(FILE *out)
+{
+	for (const struct config_key *k = config_keys; k->name; k++)
+		fprintf(out, "%s\t%s\t%s\t%s\n", k->section == SECTION_PEER ? "peer" : "interface", k->name,
+			k->unset ? k->unset : "", k->help);
+}
