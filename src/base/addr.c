@@ -26,7 +26,7 @@ const char *addr_format(const struct addr *a, char out[static ADDR_TEXT_LEN])
 	if (addr_is_v4(a->ip))
 		(void)snprintf(out, ADDR_TEXT_LEN, "%.16s:%u", ip, a->port);
 	else if (a->scope)
-		(void)snprintf(out, ADDR_TEXT_LEN, "[%.46s%%%u]:%u", ip, a->scope, a->port);
+		(void)snprintf(out, ADDR_TEXT_LEN, "[%.39s%%%u]:%u", ip, a->scope, a->port);
 	else
 		(void)snprintf(out, ADDR_TEXT_LEN, "[%.46s]:%u", ip, a->port);
 	return out;
