@@ -1,0 +1,379 @@
+#include "net/udp.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/udp.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BUFFER_BYTES_DEFAULT ((size_t)8 << 20)
+
+static const uint8_t ip_zero[16];
+static const uint8_t ip_any_v4[16] = {[10] = 0xff, [11] = 0xff};
+
+struct udp {
+	int fd;
+	uint16_t port;
+	bool ipv6; /* AF_INET6, dual stack; otherwise AF_INET */
+	bool gro;
+	atomic_bool segment; /* cleared by the sender that finds the network card cannot */
+};
+
+/* A socket address of either family, as the socket needs it. */
+union name {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+	struct sockaddr_storage storage;
+};
+
+/* False: an IPv6 address for an IPv4 socket. */
+static bool name_of(union name *ret, socklen_t *ret_len, bool ipv6, const struct addr *addr)
+{
+	if (ipv6) {
+		ret->v6 = addr_to_sockaddr(addr);
+		*ret_len = sizeof ret->v6;
+		return true;
+	}
+	if (!addr_is_v4(addr->ip))
+		return false;
+	ret->v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(addr->port)};
+	memcpy(&ret->v4.sin_addr, addr->ip + 12, 4);
+	*ret_len = sizeof ret->v4;
+	return true;
+}
+
+/* ---- opening ---- */
+
+static bool option_set(int fd, int level, int name, int value)
+{
+	return setsockopt(fd, level, name, &value, sizeof value) == 0;
+}
+
+static enum err socket_open(struct udp *udp, struct fault *fault)
+{
+	udp->ipv6 = true;
+	udp->fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (udp->fd < 0 && errno == EAFNOSUPPORT) {
+		udp->ipv6 = false;
+		udp->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	}
+	return udp->fd < 0 ? fault_errno(fault, "cannot open a UDP socket") : OK;
+}
+
+/* The options without which the program would not work; all are older than any kernel it meets. */
+static enum err options_set(struct udp *udp, struct fault *fault)
+{
+	int fd = udp->fd;
+	bool done = option_set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE) &&
+		    option_set(fd, IPPROTO_IP, IP_RECVERR, 0);
+	if (udp->ipv6)
+		done = done && option_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0) &&
+		       option_set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE) &&
+		       option_set(fd, IPPROTO_IPV6, IPV6_DONTFRAG, 1) &&
+		       option_set(fd, IPPROTO_IPV6, IPV6_RECVERR, 0) &&
+		       /* Tells the address of IPv4 datagrams too, in mapped form. */
+		       option_set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+	else
+		done = done && option_set(fd, IPPROTO_IP, IP_PKTINFO, 1);
+	return done ? OK : fault_errno(fault, "cannot set up a UDP socket");
+}
+
+static void offloads_probe(struct udp *udp)
+{
+	int value = 0;
+	socklen_t len = sizeof value;
+	atomic_init(&udp->segment, getsockopt(udp->fd, IPPROTO_UDP, UDP_SEGMENT, &value, &len) == 0);
+	udp->gro = option_set(udp->fd, IPPROTO_UDP, UDP_GRO, 1);
+}
+
+static void buffers_set(int fd, size_t bytes)
+{
+	int value = bytes > INT32_MAX ? INT32_MAX : (int)bytes;
+	/* FORCE exceeds the system's limit but needs CAP_NET_ADMIN. */
+	if (!option_set(fd, SOL_SOCKET, SO_RCVBUFFORCE, value))
+		(void)option_set(fd, SOL_SOCKET, SO_RCVBUF, value);
+	if (!option_set(fd, SOL_SOCKET, SO_SNDBUFFORCE, value))
+		(void)option_set(fd, SOL_SOCKET, SO_SNDBUF, value);
+}
+
+static enum err bind_fault(const struct addr *addr, struct fault *fault)
+{
+	char text[ADDR_TEXT_LEN];
+	(void)addr_format(addr, text);
+	if (errno == EADDRINUSE)
+		return fault_set(fault, ERR_EXISTS,
+			"UDP port %u is in use by another program ('ss -ulpn sport = :%u' shows which); stop it or set "
+			"Listen to another port",
+			addr->port, addr->port);
+	if (errno == EADDRNOTAVAIL)
+		return fault_set(fault, ERR_NOT_FOUND,
+			"cannot listen on %s: no interface has that address; correct Listen, or give the port alone",
+			text);
+	if (errno == EACCES || errno == EPERM)
+		return fault_errno(fault,
+			"cannot listen on UDP port %u without CAP_NET_BIND_SERVICE; run as root or set Listen to a "
+			"port "
+			"above 1023",
+			addr->port);
+	if (errno == EINVAL || errno == ENODEV)
+		return fault_set(fault, ERR_NOT_FOUND,
+			"cannot listen on %s: a link-local address needs an existing interface as its scope", text);
+	return fault_errno(fault, "cannot listen on %s", text);
+}
+
+static enum err socket_bind(struct udp *udp, const struct addr *addr, struct fault *fault)
+{
+	struct addr wanted = *addr;
+	union name name = {0};
+	socklen_t len = 0;
+	/* An IPv4 socket says "any" differently. */
+	if (!udp->ipv6 && memcmp(wanted.ip, ip_zero, 16) == 0)
+		memcpy(wanted.ip, ip_any_v4, 16);
+	if (!name_of(&name, &len, udp->ipv6, &wanted)) {
+		char text[ADDR_TEXT_LEN];
+		return fault_set(fault, ERR_UNSUPPORTED,
+			"cannot listen on %s: this machine has no IPv6; set Listen to an IPv4 address or the port "
+			"alone",
+			addr_format(addr, text));
+	}
+	if (bind(udp->fd, &name.any, len) < 0)
+		return bind_fault(addr, fault);
+
+	len = sizeof name.storage;
+	struct addr bound;
+	if (getsockname(udp->fd, &name.any, &len) < 0 || addr_of_sockaddr(&bound, &name.storage))
+		return fault_errno(fault, "cannot learn a UDP socket's port");
+	udp->port = bound.port;
+	return OK;
+}
+
+/*
+ * Binds to another socket's port. SO_REUSEPORT counts at the time of binding, on both sides: the
+ * first socket was bound without it, which fails when anyone else has the port, and gets it only
+ * now. So a second daemon, whose first socket binds without it too, is always refused.
+ */
+static enum err socket_join(struct udp *udp, const struct udp *first, struct fault *fault)
+{
+	union name name = {0};
+	socklen_t len = sizeof name.storage;
+	struct addr addr;
+	if (getsockname(first->fd, &name.any, &len) < 0 || addr_of_sockaddr(&addr, &name.storage))
+		return fault_errno(fault, "cannot learn a UDP socket's address");
+	if (!option_set(first->fd, SOL_SOCKET, SO_REUSEPORT, 1) || !option_set(udp->fd, SOL_SOCKET, SO_REUSEPORT, 1))
+		return fault_errno(fault, "cannot share UDP port %u among workers", first->port);
+	return socket_bind(udp, &addr, fault);
+}
+
+enum err udp_open(struct udp **ret, const struct udp_config *config, struct fault *fault)
+{
+	struct udp *udp = calloc(1, sizeof *udp);
+	if (!udp)
+		return fault_set(fault, ERR_NOMEM, "no memory for a UDP socket");
+	enum err err = socket_open(udp, fault);
+	if (!err)
+		err = options_set(udp, fault);
+	if (!err && config->mark && setsockopt(udp->fd, SOL_SOCKET, SO_MARK, &config->mark, sizeof config->mark) < 0)
+		err = fault_errno(fault,
+			"cannot set firewall mark %u: that needs CAP_NET_ADMIN; run as root or leave it out",
+			config->mark);
+	if (!err)
+		err = config->join ? socket_join(udp, config->join, fault) : socket_bind(udp, &config->bind, fault);
+	if (err) {
+		udp_close(udp);
+		return err;
+	}
+	offloads_probe(udp);
+	buffers_set(udp->fd, config->buffer_bytes ? config->buffer_bytes : BUFFER_BYTES_DEFAULT);
+	*ret = udp;
+	return OK;
+}
+
+void udp_close(struct udp *udp)
+{
+	if (!udp)
+		return;
+	if (udp->fd >= 0)
+		(void)close(udp->fd);
+	free(udp);
+}
+
+uint16_t udp_local_port(const struct udp *udp)
+{
+	return udp->port;
+}
+int udp_fd(const struct udp *udp)
+{
+	return udp->fd;
+}
+bool udp_has_gro(const struct udp *udp)
+{
+	return udp->gro;
+}
+bool udp_has_ipv6(const struct udp *udp)
+{
+	return udp->ipv6;
+}
+
+bool udp_has_segment(const struct udp *udp)
+{
+	return atomic_load_explicit(&udp->segment, memory_order_relaxed);
+}
+
+/* ---- sending ---- */
+
+/* What one udp_send still has to send. */
+struct burst {
+	const uint8_t *data;
+	size_t len, segment;
+	union name name;
+	socklen_t name_len;
+	const struct udp_route *pin; /* NULL: from whatever address the kernel chooses */
+};
+
+/* Ancillary data: a segment size and a source address at most. */
+union control {
+	struct cmsghdr align;
+	uint8_t bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(uint16_t))];
+};
+
+static void control_add(union control *control, size_t *at, int level, int type, const void *data, size_t len)
+{
+	struct cmsghdr *c = (struct cmsghdr *)(void *)(control->bytes + *at);
+	c->cmsg_level = level;
+	c->cmsg_type = type;
+	c->cmsg_len = CMSG_LEN(len);
+	memcpy(CMSG_DATA(c), data, len);
+	*at += CMSG_SPACE(len);
+}
+
+static void control_add_pin(union control *control, size_t *at, bool ipv6, const struct udp_route *route)
+{
+	/* One form for both families: the kernel reads a mapped address here when it sends IPv4. */
+	if (ipv6) {
+		struct in6_pktinfo info = {.ipi6_ifindex = route->ifindex};
+		memcpy(&info.ipi6_addr, route->local_ip, 16);
+		/* An interface alone: "any" has to be of the remote's family. */
+		if (addr_is_v4(route->remote.ip) && memcmp(route->local_ip, ip_zero, 16) == 0)
+			memcpy(&info.ipi6_addr, ip_any_v4, 16);
+		control_add(control, at, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
+	} else {
+		struct in_pktinfo info = {.ipi_ifindex = (int)route->ifindex};
+		memcpy(&info.ipi_spec_dst, route->local_ip + 12, 4);
+		control_add(control, at, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
+	}
+}
+
+/* Fills all of *message but its iov. segment 0: one datagram. */
+static void message_fill(
+	struct msghdr *message, union control *control, const struct udp *udp, struct burst *burst, size_t segment)
+{
+	size_t at = 0;
+	memset(control, 0, sizeof *control);
+	if (segment)
+		control_add(control, &at, IPPROTO_UDP, UDP_SEGMENT, &(uint16_t){(uint16_t)segment}, sizeof(uint16_t));
+	if (burst->pin)
+		control_add_pin(control, &at, udp->ipv6, burst->pin);
+	*message = (struct msghdr){.msg_name = &burst->name,
+		.msg_namelen = burst->name_len,
+		.msg_control = at ? control : NULL,
+		.msg_controllen = at};
+}
+
+/* Returns 0 or errno's value, as do the next two. */
+static int burst_send_whole(struct udp *udp, struct burst *burst, size_t segment)
+{
+	union control control;
+	struct msghdr message;
+	message_fill(&message, &control, udp, burst, segment);
+	struct iovec iov = {(void *)(uintptr_t)burst->data, burst->len};
+	message.msg_iov = &iov;
+	message.msg_iovlen = 1;
+	while (sendmsg(udp->fd, &message, MSG_DONTWAIT) < 0)
+		if (errno != EINTR)
+			return errno;
+	burst->len = 0;
+	return 0;
+}
+
+static int burst_send_singly(struct udp *udp, struct burst *burst)
+{
+	union control control;
+	struct msghdr message;
+	struct mmsghdr messages[UDP_SEGMENTS_MAX];
+	struct iovec iov[UDP_SEGMENTS_MAX];
+	message_fill(&message, &control, udp, burst, 0);
+	while (burst->len > 0) {
+		unsigned int n = 0;
+		for (size_t at = 0; at < burst->len; at += burst->segment, n++) {
+			size_t left = burst->len - at;
+			iov[n].iov_base = (void *)(uintptr_t)(burst->data + at);
+			iov[n].iov_len = left < burst->segment ? left : burst->segment;
+			messages[n] = (struct mmsghdr){.msg_hdr = message};
+			messages[n].msg_hdr.msg_iov = &iov[n];
+			messages[n].msg_hdr.msg_iovlen = 1;
+		}
+		int sent = sendmmsg(udp->fd, messages, n, MSG_DONTWAIT);
+		if (sent < 0 && errno == EINTR)
+			continue;
+		if (sent < 0)
+			return errno;
+		for (int i = 0; i < sent; i++) {
+			burst->data += iov[i].iov_len;
+			burst->len -= iov[i].iov_len;
+		}
+	}
+	return 0;
+}
+
+static int burst_send(struct udp *udp, struct burst *burst)
+{
+	if (burst->len <= burst->segment)
+		return burst_send_whole(udp, burst, 0);
+	if (!udp_has_segment(udp))
+		return burst_send_singly(udp, burst);
+	int error = burst_send_whole(udp, burst, burst->segment);
+	/* The card has no checksum offload, or IPsec is in the way: neither will change soon. */
+	if (error == EIO)
+		atomic_store_explicit(&udp->segment, false, memory_order_relaxed);
+	/* EINVAL has several causes (segment above the MTU, stale source address): one by one, each has
+	 * an errno of its own. */
+	if (error == EIO || error == EINVAL)
+		error = burst_send_singly(udp, burst);
+	return error;
+}
+
+enum err udp_send(struct udp *udp, const struct udp_route *route, const uint8_t *data, size_t len, size_t segment)
+{
+	assert(len >= 1 && len <= UDP_SEND_MAX && segment >= 1 && (len - 1) / segment < UDP_SEGMENTS_MAX);
+	struct burst burst = {.data = data, .len = len, .segment = segment};
+	if (!name_of(&burst.name, &burst.name_len, udp->ipv6, &route->remote)) {
+		errno = EAFNOSUPPORT;
+		return ERR_IO;
+	}
+	if (route->ifindex || memcmp(route->local_ip, ip_zero, 16) != 0)
+		burst.pin = route;
+
+	int error = burst_send(udp, &burst);
+	if (error == EAGAIN || error == ENOBUFS)
+		error = burst_send(udp, &burst);
+	if (burst.pin && (error == EINVAL || error == EADDRNOTAVAIL || error == ENETUNREACH || error == ENODEV)) {
+		burst.pin = NULL;
+		error = burst_send(udp, &burst);
+	}
+	errno = error;
+	switch (error) {
+	case 0:
+		return OK;
+	case EAGAIN:
+	case ENOBUFS:
+	case ENOMEM:
+		return ERR_AGAIN;
+	case EMSGSIZE:
+		return ERR_TOO_BIG;
+	default:
+		return ERR_IO;
+	}
+}
