@@ -1,6 +1,6 @@
 /*
- * rtnetlink: interfaces, addresses and routes, on request; and a monitor that tells when an
- * interface goes away.
+ * rtnetlink: interfaces and their addresses. Routes are netlink_route.h, notices of an interface
+ * that goes away netlink_monitor.h.
  *
  * All changes are idempotent: what is there already, or gone already, is success. Everything set
  * on an interface of ours (src/tun) vanishes with it, so nothing has to be undone at the end.
@@ -35,7 +35,7 @@ struct netlink_link {
 enum err netlink_link_find(struct netlink *netlink, const char *name, struct netlink_link *ret, struct fault *fault);
 enum err netlink_link_get(struct netlink *netlink, uint32_t ifindex, struct netlink_link *ret, struct fault *fault);
 
-/* ERR_NOT_FOUND: no such interface, in all functions below. Other errors: ERR_IO. */
+/* ERR_NOT_FOUND: no such interface, in all functions that change something. Other errors: ERR_IO. */
 enum err netlink_link_set_up(struct netlink *netlink, uint32_t ifindex, struct fault *fault);
 enum err netlink_link_set_mtu(struct netlink *netlink, uint32_t ifindex, uint32_t mtu, struct fault *fault);
 
@@ -48,27 +48,3 @@ enum err netlink_address_add(
 	struct netlink *netlink, uint32_t ifindex, const struct prefix *prefix, struct fault *fault);
 enum err netlink_address_delete(
 	struct netlink *netlink, uint32_t ifindex, const struct prefix *prefix, struct fault *fault);
-
-struct netlink_route {
-	struct prefix prefix; /* host bits are ignored */
-	uint32_t ifindex;
-	uint32_t metric; /* 0: the kernel's default */
-	uint32_t table;  /* 0: main */
-};
-
-/*
- * Adds or removes "prefix via this interface".
- *   ERR_EXISTS       (add) another interface has the prefix with the same metric and table; it is left alone
- *   ERR_STATE        (add) the interface is down
- *   ERR_UNSUPPORTED  (add) IPv6 is switched off for the interface
- */
-enum err netlink_route_add(struct netlink *netlink, const struct netlink_route *route, struct fault *fault);
-enum err netlink_route_delete(struct netlink *netlink, const struct netlink_route *route, struct fault *fault);
-
-/*
- * The MTU of the interface through which datagrams to `destination` leave (its port is ignored),
- * not what the kernel believes of the path. `mark` is the firewall mark they will carry; 0: none.
- *   ERR_NOT_FOUND  no route
- */
-enum err netlink_route_mtu(
-	struct netlink *netlink, const struct addr *destination, uint32_t mark, uint32_t *ret_mtu, struct fault *fault);
