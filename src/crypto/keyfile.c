@@ -41,7 +41,7 @@ static int open_checked(const char *path, bool is_secret, struct fault *fault, e
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0) {
 		*ret = fault_errno(fault,
-			errno == ENOENT ? "there is no key file %s (make one with `jorm keygen`, or correct the path)"
+			errno == ENOENT ? "there is no key file %s (correct the path, or make the key first)"
 					: "cannot open the key file %s (correct its path or access rights)",
 			path);
 		return -1;
