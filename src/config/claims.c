@@ -2,6 +2,7 @@
 
 #include "config/diag.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

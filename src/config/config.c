@@ -2,22 +2,20 @@
 
 #include "base/secret.h"
 #include "config/diag.h"
+#include "config/parse.h"
 #include "crypto/keyfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-/* A diagnostic about the file as a whole. */
-#define WHOLE                                                                                                          \
-	(struct diag_place)                                                                                            \
-	{                                                                                                              \
-		0                                                                                                      \
-	}
+/* A diagnostic's place when it is about the file as a whole. */
+static const struct diag_place whole;
 
 void config_free(struct config *config)
 {
@@ -51,23 +49,23 @@ static enum err file_open(int *ret, const char *path, struct config_diagnostics 
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		enum err e = fault_errno(&fault, "cannot be read");
 		if (e == ERR_NOT_FOUND)
-			diag_error(diags, WHOLE, "there is no such file");
+			diag_error(diags, whole, "there is no such file");
 		else
-			diag_error(diags, WHOLE, "%s%s", fault.text, e == ERR_PERMISSION ? "; run this as root" : "");
+			diag_error(diags, whole, "%s%s", fault.text, e == ERR_PERMISSION ? "; run this as root" : "");
 		if (fd >= 0)
 			close(fd);
 		return e;
 	}
 	enum err e = OK;
 	if (!S_ISREG(st.st_mode)) {
-		diag_error(diags, WHOLE, "is not a regular file");
+		diag_error(diags, whole, "is not a regular file");
 		e = ERR_FORMAT;
 	} else if (st.st_size > CONFIG_FILE_MAX) {
-		diag_error(diags, WHOLE, "has %lld bytes, a configuration at most %u: is this the right file?",
+		diag_error(diags, whole, "has %lld bytes, a configuration at most %u: is this the right file?",
 			(long long)st.st_size, CONFIG_FILE_MAX);
 		e = ERR_TOO_BIG;
 	} else if (st.st_mode & S_IWOTH) {
-		diag_warning(diags, WHOLE, "everyone on this host may change this file: run chmod o-w on it");
+		diag_warning(diags, whole, "everyone on this host may change this file: run chmod o-w on it");
 	}
 	if (e)
 		close(fd);
@@ -104,7 +102,7 @@ enum err config_load(struct config **ret, const char *path, struct config_diagno
 	e = text ? file_read(text, &len, fd) : ERR_NOMEM;
 	close(fd);
 	if (e)
-		diag_error(diags, WHOLE, "cannot be read: %s", err_text(e));
+		diag_error(diags, whole, "cannot be read: %s", err_text(e));
 	else
 		e = config_parse(ret, path, text, len, diags);
 	free(text);
@@ -118,7 +116,8 @@ static void own_key_check(const struct config *config, struct config_diagnostics
 		char section[CONFIG_PEER_NAME_LEN + 8];
 		snprintf(section, sizeof(section), "peer %s", peer->name);
 		if (memcmp(peer->key_id, own, KEY_ID_LEN) == 0)
-			diag_error(diags, (struct diag_place){.line = peer->line, .section = section, .key = "KeyID"},
+			diag_error(diags,
+				(struct diag_place){.line = peer->key_id_line, .section = section, .key = "KeyID"},
 				"is the key ID of this host's own PrivateKey: give the one of peer %s", peer->name);
 	}
 }
@@ -130,7 +129,10 @@ enum err config_check_files(
 	struct fault fault;
 	size_t errors = diags->errors;
 	if (keyfile_read_private(&id, config->private_key, &fault)) {
-		diag_error(diags, (struct diag_place){.section = "interface", .key = "PrivateKey"}, "%s", fault.text);
+		diag_error(diags,
+			(struct diag_place){
+				.line = config->private_key_line, .section = "interface", .key = "PrivateKey"},
+			"%s", fault.text);
 	} else {
 		own_key_check(config, diags, identity_key_id(id));
 		if (ret_key_id)
@@ -144,7 +146,8 @@ enum err config_check_files(
 		snprintf(section, sizeof(section), "peer %s", peer->name);
 		if (peer->preshared_key && keyfile_read_psk(psk, peer->preshared_key, &fault))
 			diag_error(diags,
-				(struct diag_place){.line = peer->line, .section = section, .key = "PresharedKey"},
+				(struct diag_place){
+					.line = peer->preshared_key_line, .section = section, .key = "PresharedKey"},
 				"%s", fault.text);
 		secret_wipe(psk, sizeof(psk));
 	}

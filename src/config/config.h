@@ -16,7 +16,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #define CONFIG_FOLDER "/etc/jorm"
 #define CONFIG_SOCKET_FOLDER "/run/jorm"
@@ -98,10 +97,6 @@ const char *config_diagnostic_format(
  */
 enum err config_load(struct config **ret, const char *path, struct config_diagnostics *diags);
 
-/* The same for text that is at hand; path is used for messages and for relative paths only. */
-enum err config_parse(
-	struct config **ret, const char *path, const char *text, size_t len, struct config_diagnostics *diags);
-
 /*
  * Reads the private files that a configuration names (and wipes them): PrivateKey and PresharedKey exist, are
  * well-formed and not readable by others; no peer is this host itself. ERR_FORMAT when it added an error. *ret_key_id
@@ -121,5 +116,11 @@ enum err config_path_of(char out[static PATH_MAX], const char *file_or_name);
 /* The control socket of an instance that says nothing else: /run/jorm/INSTANCE.sock. ERR_TOO_BIG. */
 enum err config_socket_of(char out[static PATH_MAX], const char *instance);
 
-/* The table of keys, for the manual's test: one line a key, "section key default help", tab separated. */
-void config_print_keys(FILE *out);
+/* A line of the table of keys, for the manual's test and for listings; texts are static. */
+struct config_key_info {
+	const char *section, *key;
+	const char *unset; /* the default, or empty */
+	const char *help;
+};
+/* The index-th one; false: there are fewer. */
+bool config_key_info(struct config_key_info *ret, size_t index);

@@ -139,9 +139,14 @@ const struct config_key *config_key_nearest(enum config_section section, const c
 	return least <= 3 && least * 2 < strlen(name) + 1 ? nearest : NULL;
 }
 
-void config_print_keys(FILE *out)
+bool config_key_info(struct config_key_info *ret, size_t index)
 {
-	for (const struct config_key *k = config_keys; k->name; k++)
-		fprintf(out, "%s\t%s\t%s\t%s\n", k->section == SECTION_PEER ? "peer" : "interface", k->name,
-			k->unset ? k->unset : "", k->help);
+	if (index >= CONFIG_KEY_COUNT - 1)
+		return false;
+	const struct config_key *k = &config_keys[index];
+	*ret = (struct config_key_info){.section = k->section == SECTION_PEER ? "peer" : "interface",
+		.key = k->name,
+		.unset = k->unset ? k->unset : "",
+		.help = k->help};
+	return true;
 }

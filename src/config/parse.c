@@ -1,8 +1,6 @@
-/*
- * Text -> struct config, line by line, going on after every mistake.
- */
+#include "config/parse.h"
+
 #include "config/claims.h"
-#include "config/config.h"
 #include "config/diag.h"
 #include "config/keys.h"
 
@@ -10,6 +8,7 @@
 #include "crypto/keyfile.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
