@@ -18,10 +18,10 @@ struct initiator;
 struct initiator_config {
 	const struct identity *identity;
 	uint8_t responder_key_id[KEY_ID_LEN];
-	uint32_t suites;	/* offered bitmap of enum cipher; ChaCha20-Poly1305 always in it */
-	const uint8_t *psk;	/* PSK_LEN bytes, or NULL */
-	struct view request;	/* TLVs, at most 1024 bytes, copied */
-	uint32_t local_index;	/* sender_I: random, unique at this end */
+	uint32_t suites;      /* offered bitmap of enum cipher; ChaCha20-Poly1305 always in it */
+	const uint8_t *psk;   /* PSK_LEN bytes, or NULL */
+	struct view request;  /* TLVs, at most 1024 bytes, copied */
+	uint32_t local_index; /* sender_I: random, unique at this end */
 };
 
 /* Makes the ephemeral keys and Init. ERR_CRYPTO, ERR_NOMEM, ERR_ARGUMENT. Does not send yet:
@@ -32,8 +32,8 @@ void initiator_free(struct initiator *initiator); /* NULL is fine */
 enum initiator_state {
 	INITIATOR_WAITS_RESP,
 	INITIATOR_WAITS_ACCEPT, /* Finish built: initiator_result is there */
-	INITIATOR_REJECTED,	/* initiator_reason is there */
-	INITIATOR_EXPIRED,	/* 30 s without Resp, or 10 s without Accept after Finish: begin anew */
+	INITIATOR_REJECTED,     /* initiator_reason is there */
+	INITIATOR_EXPIRED,      /* 30 s without Resp, or 10 s without Accept after Finish: begin anew */
 };
 enum initiator_state initiator_state(const struct initiator *initiator);
 

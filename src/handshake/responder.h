@@ -17,18 +17,19 @@ struct responder;
 /* What the owner knows of an initiator whose signature has verified. */
 struct responder_verdict {
 	bool authorised;
-	const uint8_t *psk;	     /* PSK_LEN bytes that this peer must use, or NULL: it must use none */
+	const uint8_t *psk;          /* PSK_LEN bytes that this peer must use, or NULL: it must use none */
 	struct reject_reason reason; /* when not authorised */
 };
 
 struct responder_config {
 	const struct identity *identity;
-	uint32_t suites;     /* accepted bitmap */
-	bool prefer_aes;     /* Cipher = auto: pick AES-256-GCM when offered and fast here */
+	uint32_t suites;      /* accepted bitmap */
+	bool prefer_aes;      /* Cipher = auto: pick AES-256-GCM when offered and fast here */
 	uint32_t max_pending; /* MaxPendingHandshakes */
-	uint32_t rate;	     /* Inits answered a second and source (/32, /64); bursts of twice that */
+	uint32_t rate;        /* Inits answered a second and source (/32, /64); bursts of twice that */
 	/* Is this identity welcome, and with which PSK? Called after the signature verified. */
-	struct responder_verdict (*authorise)(void *context, const struct sig_public *key, const uint8_t key_id[KEY_ID_LEN]);
+	struct responder_verdict (*authorise)(
+		void *context, const struct sig_public *key, const uint8_t key_id[KEY_ID_LEN]);
 	/* A random index that no session at this end uses. */
 	uint32_t (*new_index)(void *context);
 	/* Is the finished session to be taken? Called once, before anything else of it happens. */
@@ -47,8 +48,8 @@ void responder_free(struct responder *responder); /* NULL is fine */
  * out), ERR_AGAIN (fragment stored, or a repeat answered, or a Cookie sent), ERR_FULL (rate limit or 3x limit),
  * ERR_NOT_FOUND (Finish for no pending state), ERR_CRYPTO.
  */
-enum err responder_input(struct responder *responder, const struct addr *source, const uint8_t *data, size_t len, bool under_load,
-	usec now, const struct hs_output *out);
+enum err responder_input(struct responder *responder, const struct addr *source, const uint8_t *data, size_t len,
+	bool under_load, usec now, const struct hs_output *out);
 
 /* Forgets what is older than 10 s, rotates the cookie secret every 120 s. Call about once a second. */
 void responder_tick(struct responder *responder, usec now);

@@ -26,7 +26,10 @@ struct hs_result {
 	uint8_t request[1024]; /* the initiator's request TLVs, at the responder */
 };
 
-static inline void hs_result_wipe(struct hs_result *r) { secret_wipe(r, sizeof *r); }
+static inline void hs_result_wipe(struct hs_result *r)
+{
+	secret_wipe(r, sizeof *r);
+}
 
 /* A finished datagram for the network. `data` is borrowed for the call only. */
 struct hs_output {
@@ -37,7 +40,7 @@ struct hs_output {
 /* Why a peer was refused, as the Reject message carries it. */
 enum reject_code {
 	REJECT_UNAUTHORISED = 1, /* key not known here */
-	REJECT_PSK = 2,		 /* a pre-shared key is required, or another one, or none */
+	REJECT_PSK = 2,          /* a pre-shared key is required, or another one, or none */
 	REJECT_PAD = 3,
 	REJECT_POOL = 4, /* no address left */
 	REJECT_CONFIG = 5,
