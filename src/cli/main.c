@@ -1,0 +1,126 @@
+#include "cli/cli.h"
+
+#include "base/log.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+static int cli_version(const struct command *self, int argc, char **argv);
+static int cli_help_command(const struct command *self, int argc, char **argv);
+
+static const struct command commands[] = {
+	{"keygen", cli_keygen, "[DIR] [--type ml-dsa-65|ml-dsa-87]",
+		"make this host's pair of keys and print its key ID",
+		"Writes DIR/snek-cert.priv (mode 0600: keep it here and secret) and DIR/snek-cert.pub;\n"
+		"DIR is the current folder when not given. Existing keys are never overwritten.\n"
+		"\n"
+		"  -t, --type TYPE   ml-dsa-65 (the default) or ml-dsa-87 (larger, for the very cautious)\n"},
+	{"keyid", cli_keyid, "FILE", "print the key ID of a public or private key file",
+		"The key ID is what the other end writes after KeyID =.\n"},
+	{"check", cli_check, "FILE|NAME [--json]", "say what is wrong with a configuration",
+		"Names every mistake, one a line, as FILE:LINE: KEY: what is wrong and what would be right.\n"
+		"Reads the key files, too. NAME means /etc/jorm/NAME.conf.\n"
+		"\n"
+		"  -j, --json        one JSON document on standard output instead\n"},
+	{"up", cli_up, "FILE|NAME [--foreground] [--log-level LEVEL]", "set a tunnel up",
+		"Returns when the tunnel is set up and goes on in the background; its messages then go to\n"
+		"NAME.log in the StateDirectory. NAME means /etc/jorm/NAME.conf.\n"
+		"\n"
+		"  -f, --foreground        stay; messages go to standard error (for systemd, and to look)\n"
+		"  -l, --log-level LEVEL   error, warning, info (the default) or debug\n"},
+	{"down", cli_down, "NAME|FILE|INTERFACE", "take a tunnel down", "Returns when nothing of it is left.\n"},
+	{"status", cli_status, "[NAME|FILE|INTERFACE] [--json]", "show tunnels and their peers",
+		"Without an argument, all tunnels that have their socket in /run/jorm.\n"
+		"\n"
+		"  -j, --json        JSON: one document for a named tunnel, else an array of them\n"},
+	{"version", cli_version, "", "print the version", ""},
+	{"help", cli_help_command, "[COMMAND]", "print this, or the help of a command", ""},
+};
+#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+static const struct command *command_find(const char *name)
+{
+	for (size_t i = 0; i < COMMAND_COUNT; i++) {
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	}
+	return NULL;
+}
+
+static void overview(FILE *out)
+{
+	fprintf(out, "usage: jorm COMMAND [ARGUMENTS]\n\njorm joins machines by post-quantum tunnels.\n\n");
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
+	fprintf(out, "\njorm COMMAND --help says more; so do jorm(1) and jorm.conf(5).\n"
+		     "Exit codes: 0 done, 1 failed, 2 the command line is wrong.\n");
+}
+
+static int unknown_command(const char *name)
+{
+	fprintf(stderr, "jorm: there is no command '%s'\n\n", name);
+	overview(stderr);
+	return CLI_USAGE;
+}
+
+static int cli_version(const struct command *self, int argc, char **argv)
+{
+	static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {0}};
+	int o = getopt_long(argc, argv, "h", options, NULL);
+	if (o == 'h')
+		return cli_help(self);
+	if (o != -1)
+		return cli_usage(self, NULL);
+	if (optind < argc)
+		return cli_usage(self, "it takes no arguments");
+	puts("jorm " JORM_VERSION);
+	return CLI_OK;
+}
+
+static int cli_help_command(const struct command *self, int argc, char **argv)
+{
+	static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {0}};
+	int o = getopt_long(argc, argv, "h", options, NULL);
+	if (o == 'h')
+		return cli_help(self);
+	if (o != -1)
+		return cli_usage(self, NULL);
+	if (argc - optind > 1)
+		return cli_usage(self, "name one command");
+	if (optind == argc) {
+		overview(stdout);
+		return CLI_OK;
+	}
+	const struct command *c = command_find(argv[optind]);
+	return c ? cli_help(c) : unknown_command(argv[optind]);
+}
+
+/* Output that did not get out (a full disk) is a failure, too. */
+static int flushed(int code)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return code;
+	fprintf(stderr, "jorm: cannot write the output\n");
+	return code == CLI_OK ? CLI_FAILED : code;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		overview(stderr);
+		return CLI_USAGE;
+	}
+	const char *name = argv[1];
+	if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+		name = "help";
+	else if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
+		name = "version";
+	const struct command *c = command_find(name);
+	if (!c)
+		return unknown_command(name);
+	char called[32]; /* getopt begins its messages with this */
+	snprintf(called, sizeof(called), "jorm %s", c->name);
+	argv[1] = called;
+	return flushed(c->run(c, argc - 1, argv + 1));
+}
