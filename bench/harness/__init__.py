@@ -1,0 +1,1 @@
+"""What bench/run is made of: lab (namespaces, processes), contenders, measures, report."""
