@@ -14,7 +14,8 @@ struct netlink_monitor {
 	uint32_t ifindex;
 	enum netlink_event now;      /* what the kernel said last */
 	enum netlink_event reported; /* what the caller knows */
-	bool asked, known;           /* is there a `now`, a `reported`? */
+	bool told, known;            /* is there a `now`, a `reported`? */
+	bool lost;                   /* the kernel dropped notices */
 };
 
 /* The answer arrives among the notices. */
@@ -66,10 +67,10 @@ int netlink_monitor_fd(const struct netlink_monitor *monitor)
 static void now_set(struct netlink_monitor *monitor, enum netlink_event event)
 {
 	/* An interface that is gone does not return: a new one of its name has another index. */
-	if (monitor->asked && monitor->now == NETLINK_EVENT_GONE)
+	if (monitor->told && monitor->now == NETLINK_EVENT_GONE)
 		return;
 	monitor->now = event;
-	monitor->asked = true;
+	monitor->told = true;
 }
 
 static void message_apply(struct netlink_monitor *monitor, const struct nlmsghdr *header)
@@ -102,17 +103,25 @@ enum err netlink_monitor_read(struct netlink_monitor *monitor, enum netlink_even
 		uint8_t bytes[32768];
 	} buffer;
 	for (;;) {
-		if (monitor->asked && (!monitor->known || monitor->now != monitor->reported)) {
+		if (monitor->told && (!monitor->known || monitor->now != monitor->reported)) {
 			monitor->known = true;
 			*ret = monitor->reported = monitor->now;
 			return OK;
 		}
 		ssize_t got = mnl_socket_recvfrom(monitor->socket, &buffer, sizeof buffer);
-		if (got < 0 && errno == EAGAIN)
-			return ERR_AGAIN;
-		/* The kernel dropped notices: ask for what they would have said. */
-		if (got < 0 && errno == ENOBUFS && state_ask(monitor) == 0)
+		if (got < 0 && errno == ENOBUFS) {
+			monitor->lost = true;
 			continue;
+		}
+		if (got < 0 && errno == EAGAIN) {
+			if (!monitor->lost)
+				return ERR_AGAIN;
+			/* Only now is there room for the answer to what the lost notices would have said. */
+			if (state_ask(monitor) < 0)
+				return ERR_IO;
+			monitor->lost = false;
+			continue;
+		}
 		if (got < 0 && errno != EINTR)
 			return ERR_IO;
 		int left = (int)got;
