@@ -64,9 +64,10 @@ struct reader {
 	bool failed;
 };
 
+/* data may be NULL when len is 0; what reader_take gives is then not NULL all the same. */
 static inline struct reader reader_of(const void *data, size_t len)
 {
-	return (struct reader){ .data = data, .len = len };
+	return (struct reader){ .data = data ? data : "", .len = len };
 }
 static inline size_t reader_left(const struct reader *r) { return r->failed ? 0 : r->len - r->at; }
 
