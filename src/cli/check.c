@@ -32,11 +32,7 @@ static int check(const struct command *self, const char *file_or_name, bool json
 	enum err e = config_path_of(path, file_or_name);
 	if (e)
 		return cli_fault(self, &(struct fault){.code = e});
-	e = config_load(&config, path, &diags);
-	if (e == OK && config_check_files(config, &diags, id)) {
-		config_free(config);
-		config = NULL;
-	}
+	e = config_load_with_keys(&config, path, &diags, id);
 	key_id_format(id, key_id);
 	if (json)
 		print_json(path, &diags, config, key_id);
@@ -45,7 +41,7 @@ static int check(const struct command *self, const char *file_or_name, bool json
 	if (!json && config)
 		printf("%s: OK: this host is %s, %zu peer%s\n", path, key_id, config->peer_count,
 			config->peer_count == 1 ? "" : "s");
-	int code = config ? CLI_OK : CLI_FAILED;
+	int code = e ? CLI_FAILED : CLI_OK;
 	config_diagnostics_done(&diags);
 	config_free(config);
 	return code;

@@ -56,16 +56,10 @@ struct config *cli_config_load(const struct command *self, const char *file_or_n
 		cli_fault(self, &(struct fault){.code = e});
 		return NULL;
 	}
-	e = config_load(&config, path, &diags);
-	if (e == OK)
-		e = config_check_files(config, &diags, NULL);
+	e = config_load_with_keys(&config, path, &diags, NULL);
 	cli_diagnostics_print(&diags, path);
 	config_diagnostics_done(&diags);
-	if (e) {
-		config_free(config);
-		return NULL;
-	}
-	return config;
+	return e ? NULL : config;
 }
 
 char *cli_harmless(char *text)

@@ -90,7 +90,8 @@ static enum err file_read(char *text, size_t *ret_len, int fd)
 	return OK;
 }
 
-enum err config_load(struct config **ret, const char *path, struct config_diagnostics *diags)
+/* What is in the file; *ret is to be freed also when there is an error. */
+static enum err load_partly(struct config **ret, const char *path, struct config_diagnostics *diags)
 {
 	int fd;
 	*ret = NULL;
@@ -104,7 +105,7 @@ enum err config_load(struct config **ret, const char *path, struct config_diagno
 	if (e)
 		diag_error(diags, whole, "cannot be read: %s", err_text(e));
 	else
-		e = config_parse(ret, path, text, len, diags);
+		e = config_parse_partly(ret, path, text, len, diags);
 	free(text);
 	return e;
 }
@@ -122,37 +123,65 @@ static void own_key_check(const struct config *config, struct config_diagnostics
 	}
 }
 
-enum err config_check_files(
+static void private_key_check(
 	const struct config *config, struct config_diagnostics *diags, uint8_t ret_key_id[KEY_ID_LEN])
 {
 	struct identity *id = NULL;
 	struct fault fault;
-	size_t errors = diags->errors;
+	const struct diag_place place = {.line = config->private_key_line, .section = "interface", .key = "PrivateKey"};
+	if (!config->private_key)
+		return; /* has been missed already */
 	if (keyfile_read_private(&id, config->private_key, &fault)) {
-		diag_error(diags,
-			(struct diag_place){
-				.line = config->private_key_line, .section = "interface", .key = "PrivateKey"},
-			"%s", fault.text);
-	} else {
-		own_key_check(config, diags, identity_key_id(id));
-		if (ret_key_id)
-			memcpy(ret_key_id, identity_key_id(id), KEY_ID_LEN);
+		diag_error(diags, place, "%s", fault.text);
+		return;
 	}
+	own_key_check(config, diags, identity_key_id(id));
+	if (ret_key_id)
+		memcpy(ret_key_id, identity_key_id(id), KEY_ID_LEN);
 	identity_free(id);
-	for (size_t i = 0; i < config->peer_count; i++) {
-		const struct config_peer *peer = &config->peers[i];
-		uint8_t psk[32];
-		char section[CONFIG_PEER_NAME_LEN + 8];
-		snprintf(section, sizeof(section), "peer %s", peer->name);
-		if (peer->preshared_key && keyfile_read_psk(psk, peer->preshared_key, &fault))
-			diag_error(diags,
-				(struct diag_place){
-					.line = peer->preshared_key_line, .section = section, .key = "PresharedKey"},
-				"%s", fault.text);
-		secret_wipe(psk, sizeof(psk));
+}
+
+static void preshared_key_check(const struct config_peer *peer, struct config_diagnostics *diags)
+{
+	uint8_t psk[32];
+	struct fault fault;
+	char section[CONFIG_PEER_NAME_LEN + 8];
+	snprintf(section, sizeof(section), "peer %s", peer->name);
+	const struct diag_place place = {.line = peer->preshared_key_line, .section = section, .key = "PresharedKey"};
+	if (peer->preshared_key && keyfile_read_psk(psk, peer->preshared_key, &fault))
+		diag_error(diags, place, "%s", fault.text);
+	secret_wipe(psk, sizeof(psk));
+}
+
+/* Errors found on the way leave nothing behind. */
+static enum err finish(struct config **ret, struct config *config, enum err e)
+{
+	if (e)
+		config_free(config);
+	*ret = e ? NULL : config;
+	return e;
+}
+
+enum err config_load(struct config **ret, const char *path, struct config_diagnostics *diags)
+{
+	struct config *config;
+	enum err e = load_partly(&config, path, diags);
+	return finish(ret, config, e);
+}
+
+enum err config_load_with_keys(
+	struct config **ret, const char *path, struct config_diagnostics *diags, uint8_t ret_key_id[KEY_ID_LEN])
+{
+	struct config *config;
+	enum err e = load_partly(&config, path, diags);
+	if (e == OK || (e == ERR_FORMAT && config)) {
+		private_key_check(config, diags, ret_key_id);
+		for (size_t i = 0; i < config->peer_count; i++)
+			preshared_key_check(&config->peers[i], diags);
+		diag_sort(diags);
+		e = diags->errors ? ERR_FORMAT : OK;
 	}
-	diag_sort(diags);
-	return diags->errors > errors ? ERR_FORMAT : OK;
+	return finish(ret, config, e);
 }
 
 enum err config_path_of(char out[static PATH_MAX], const char *file_or_name)

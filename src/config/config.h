@@ -98,12 +98,12 @@ const char *config_diagnostic_format(
 enum err config_load(struct config **ret, const char *path, struct config_diagnostics *diags);
 
 /*
- * Reads the private files that a configuration names (and wipes them): PrivateKey and PresharedKey exist, are
- * well-formed and not readable by others; no peer is this host itself. ERR_FORMAT when it added an error. *ret_key_id
- * (may be NULL) gets the host's own key ID on OK.
+ * config_load, and reads the private files that the configuration names (and wipes them): PrivateKey and PresharedKey
+ * exist, are well-formed and not readable by others; no peer is this host itself. Their mistakes are gathered together
+ * with those of the text. *ret_key_id (may be NULL) gets the host's own key ID on OK.
  */
-enum err config_check_files(
-	const struct config *config, struct config_diagnostics *diags, uint8_t ret_key_id[KEY_ID_LEN]);
+enum err config_load_with_keys(
+	struct config **ret, const char *path, struct config_diagnostics *diags, uint8_t ret_key_id[KEY_ID_LEN]);
 
 void config_free(struct config *config); /* NULL is fine */
 

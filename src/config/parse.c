@@ -118,13 +118,13 @@ static void unknown_key(struct parser *p, enum config_section section, const cha
 	const struct config_key *near = config_key_find(other, name);
 	quote(q, name);
 	if (near) {
-		diag_error(p->diags, here(p, q), "belongs into %s, not here",
+		diag_error(p->diags, here(p, q), "belongs in %s, not here",
 			other == SECTION_PEER ? "a [peer NAME] section" : "the [interface] section");
 		return;
 	}
 	near = config_key_nearest(section, name);
-	diag_error(p->diags, here(p, q), "there is no such key%s%s; jorm.conf(5) lists them",
-		near ? ": did you mean " : "", near ? near->name : "");
+	diag_error(p->diags, here(p, q), "there is no such key%s%s%s jorm.conf(5) lists them all",
+		near ? ": did you mean " : "", near ? near->name : "", near ? "?" : ":");
 }
 
 static void key_line(struct parser *p, char *line)
@@ -419,17 +419,24 @@ static enum err parse(struct parser *p, const char *path, const char *text, size
 	return e;
 }
 
-enum err config_parse(
+enum err config_parse_partly(
 	struct config **ret, const char *path, const char *text, size_t len, struct config_diagnostics *diags)
 {
 	struct parser p = {.diags = diags};
 	enum err e = parse(&p, path, text, len);
 	claims_done(&p.claims);
 	diag_sort(diags);
-	if (e) {
-		config_free(p.config);
-		p.config = NULL;
-	}
 	*ret = p.config;
+	return e;
+}
+
+enum err config_parse(
+	struct config **ret, const char *path, const char *text, size_t len, struct config_diagnostics *diags)
+{
+	enum err e = config_parse_partly(ret, path, text, len, diags);
+	if (e) {
+		config_free(*ret);
+		*ret = NULL;
+	}
 	return e;
 }

@@ -12,3 +12,8 @@
  */
 enum err config_parse(
 	struct config **ret, const char *path, const char *text, size_t len, struct config_diagnostics *diags);
+
+/* The same, but on ERR_FORMAT *ret is what could be understood, for further checks; to be freed in any case. Members
+ * that the struct declares as always there may be NULL or zero then. */
+enum err config_parse_partly(
+	struct config **ret, const char *path, const char *text, size_t len, struct config_diagnostics *diags);

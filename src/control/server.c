@@ -189,7 +189,7 @@ static enum err paths_take(struct control_server *s, const char *path, struct fa
 			"%s: a socket's path has 1 to %zu bytes: give another ControlSocket", path,
 			sizeof(s->address.sun_path) - 1);
 	memcpy(s->address.sun_path, path, n + 1);
-	snprintf(s->lock_path, sizeof(s->lock_path), "%s.lock", path);
+	snprintf(s->lock_path, sizeof(s->lock_path), "%s.lock", s->address.sun_path);
 	char folder[sizeof(s->address.sun_path)];
 	memcpy(folder, path, n + 1);
 	char *slash = strrchr(folder, '/');
