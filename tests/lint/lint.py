@@ -82,7 +82,8 @@ REGISTRY_HOSTS = re.compile(
 )
 
 TEXT_SUFFIXES = {".c", ".h", ".py", ".sh", ".md", ".build", ".options", ".txt", ".conf", ".pv", ".pvl", ".supp", ""}
-SKIPPED_FOLDERS = {".git", ".deps", "build", "__pycache__", ".pytest_cache", "corpus"}
+# What git ignores, and the fuzzers' inputs, which are no text.
+SKIPPED_FOLDERS = {".git", ".deps", "build", "results", "__pycache__", ".pytest_cache", "corpus"}
 
 # ---- reading ---------------------------------------------------------------------------------
 

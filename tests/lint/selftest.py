@@ -27,6 +27,7 @@ GOOD = {
     "src/daemon/up.h": HEADER + "".join(f'#include "{f}/x.h"\n' for f in LAYERS if f not in ("daemon", "cli")),
     POLLING_HELPER: "import time\ntime.sleep(0.1)\n",
     "scripts/run": "#!/bin/sh\nset -eu\nmktemp /tmp/x.XXXXXX\n",
+    "bench/results/run.md": "at /work" + "/main\n",
     "docs/page.md": "The network/work/life balance; see https://example.org/debian.\n",
 }
 
