@@ -64,22 +64,31 @@ static enum err sealing_key(uint8_t key[static AEAD_KEY_LEN], const uint8_t salt
 		key, AEAD_KEY_LEN, VIEW(salt, COOKIE_SALT_LEN), VIEW(key_id, KEY_ID_LEN), VIEW_TEXT("jorm4 cookie"));
 }
 
+enum err cookie_seal(uint8_t out[static COOKIE_DATAGRAM_LEN], struct cookie_datagram *cookie,
+	const uint8_t key_id[static KEY_ID_LEN], const uint8_t mac1[static HS_MAC_LEN])
+{
+	uint8_t key[AEAD_KEY_LEN];
+	enum err e = sealing_key(key, cookie->salt, key_id);
+	if (e == OK)
+		e = aead_seal_once(key, VIEW(mac1, HS_MAC_LEN), cookie->sealed, COOKIE_LEN);
+	if (e == OK)
+		cookie_build(out, cookie);
+	else
+		memset(out, 0, COOKIE_DATAGRAM_LEN);
+	secret_wipe(key, sizeof key);
+	return e;
+}
+
 enum err cookie_jar_answer(uint8_t out[static COOKIE_DATAGRAM_LEN], const struct cookie_jar *jar,
 	const struct addr *source, const struct hs_datagram *datagram, const struct rng *rng)
 {
 	struct cookie_datagram c = {.receiver = datagram->sender};
-	uint8_t key[AEAD_KEY_LEN];
 	rng_fill(rng, c.salt, sizeof c.salt);
-	enum err e = sealing_key(key, c.salt, jar->key_id);
+	enum err e = make(c.sealed, jar->secret, source);
 	if (e == OK)
-		e = make(c.sealed, jar->secret, source);
-	if (e == OK)
-		e = aead_seal_once(key, VIEW(datagram->mac1, HS_MAC_LEN), c.sealed, COOKIE_LEN);
-	if (e == OK)
-		cookie_build(out, &c);
+		e = cookie_seal(out, &c, jar->key_id, datagram->mac1);
 	else
 		memset(out, 0, COOKIE_DATAGRAM_LEN);
-	secret_wipe(key, sizeof key);
 	secret_wipe(&c, sizeof c);
 	return e;
 }

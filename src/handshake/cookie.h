@@ -34,6 +34,11 @@ enum err cookie_jar_check(const struct cookie_jar *jar, const struct addr *sourc
 enum err cookie_jar_answer(uint8_t out[static COOKIE_DATAGRAM_LEN], const struct cookie_jar *jar,
 	const struct addr *source, const struct hs_datagram *datagram, const struct rng *rng);
 
+/* Builds the Cookie datagram that `mac1` causes at the responder with this key ID. `cookie` gives receiver and salt,
+ * and the bare cookie in sealed[0..COOKIE_LEN), which is sealed there. ERR_CRYPTO: out is zeroed. */
+enum err cookie_seal(uint8_t out[static COOKIE_DATAGRAM_LEN], struct cookie_datagram *cookie,
+	const uint8_t key_id[static KEY_ID_LEN], const uint8_t mac1[static HS_MAC_LEN]);
+
 /* Opens a Cookie datagram that `mac1` caused at the responder with this key ID.
  * ERR_AUTH: something else caused it, or it is forged; ERR_CRYPTO. On error ret is zeroed. */
 enum err cookie_open(uint8_t ret[static COOKIE_LEN], const struct cookie_datagram *cookie,

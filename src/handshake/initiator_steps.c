@@ -229,7 +229,7 @@ void finish_state_wipe(struct finish_state *state)
 
 enum err reject_open(struct reject_reason *ret, const struct finish_state *state, struct view message)
 {
-	uint8_t text[REJECT_PLAIN_MAX + AEAD_TAG_LEN];
+	uint8_t text[REASON_MAX + AEAD_TAG_LEN];
 	if (message.len < AEAD_TAG_LEN || message.len > sizeof text)
 		return ERR_FORMAT;
 	memcpy(text, message.data, message.len);

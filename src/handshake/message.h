@@ -13,7 +13,7 @@
 #define REQUEST_MAX 1024
 /* Resp before its box: epk_R, ct. */
 #define RESP_HEAD_LEN (DH_LEN + KEM_CIPHERTEXT_LEN)
-#define REJECT_PLAIN_MAX (1 + REJECT_TEXT_MAX)
+#define REASON_MAX 200 /* code and text together */
 
 struct init_message {
 	const uint8_t *nonce; /* INIT_NONCE_LEN bytes */
@@ -57,8 +57,8 @@ enum err finish_parse(struct finish_message *ret, struct view plain);
 /* Fills w, which must be the plaintext's whole room, with the message and padding. */
 void finish_build(struct writer *w, const struct finish_message *message);
 
-/* code u8, text; returns the length. */
-size_t reason_build(uint8_t out[static REJECT_PLAIN_MAX], const struct reject_reason *reason);
+/* code u8, text, which is cut off where REASON_MAX ends; returns the length. */
+size_t reason_build(uint8_t out[static REASON_MAX], const struct reject_reason *reason);
 /* The text is made printable: what is not well-formed UTF-8, and control characters, become '?'.
- * ERR_FORMAT: empty or over REJECT_PLAIN_MAX. */
+ * ERR_FORMAT: empty or over REASON_MAX; *ret as it was. */
 enum err reason_parse(struct reject_reason *ret, struct view plain);

@@ -101,7 +101,7 @@ static enum err send_resp(const struct arrival *a, struct pending *p)
 	return mac_send(&m, p->resp.mac1_key, NULL, NULL, a->out);
 }
 
-/* One datagram of at most 265 bytes for the last of several of HS_DATAGRAM_MAX: it needs no
+/* One datagram of at most 264 bytes for the last of several of HS_DATAGRAM_MAX: it needs no
  * counting, whatever address they came from. */
 static enum err send_reject(const struct arrival *a, const struct pending *p)
 {

@@ -236,7 +236,7 @@ static enum err make_reject(
 	enum err e = schedule_reject_aad(aad, state->h4, finish);
 	if (e != OK)
 		return e;
-	uint8_t *message = malloc(REJECT_PLAIN_MAX + AEAD_TAG_LEN);
+	uint8_t *message = malloc(REASON_MAX + AEAD_TAG_LEN);
 	if (!message)
 		return ERR_NOMEM;
 	size_t len = reason_build(message, reason);
