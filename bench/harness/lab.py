@@ -6,6 +6,7 @@ All traffic stays inside. Names carry the process ID, so that several runs can s
 Whatever was made is taken away by close(), and only that: processes are ended one by one.
 """
 
+import atexit
 import ctypes
 import json
 import os
@@ -13,11 +14,13 @@ import pathlib
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PR_SET_PDEATHSIG = 1
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _libc = ctypes.CDLL(None)
 
 
@@ -49,7 +52,16 @@ class Lab:
         self._children = []
         self._namespaces = []
 
+    @staticmethod
+    def _sweep():
+        """Namespaces of runs that were killed the hard way: their processes have died with them."""
+        for name in os.listdir("/run/netns") if os.path.isdir("/run/netns") else ():
+            left = re.fullmatch(r"jormbench-(\d+)-[ab]", name)
+            if left and not os.path.exists(f"/proc/{left[1]}"):
+                subprocess.run(["ip", "netns", "del", name], check=False)
+
     def open(self):
+        self._sweep()
         for end in self.ends:
             self._namespaces.append(end)
             self.run(None, "ip", "netns", "add", end.namespace)
@@ -60,8 +72,16 @@ class Lab:
             self.ip(end, "address", "add", f"{end.outer}/24", "dev", end.veth)
             self.ip(end, "link", "set", end.veth, "up")
 
+    def close_at_exit(self):
+        """Whatever ends the program, a signal included."""
+        atexit.register(self.close)
+        for number in SIGNALS:
+            signal.signal(number, lambda n, _: sys.exit(128 + n))
+
     def close(self):
         """Safe to call twice, and after a half-done open()."""
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not interrupt the tidying up
         for child in reversed(self._children):
             self.stop(child)
         while self._namespaces:

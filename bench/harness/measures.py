@@ -56,9 +56,18 @@ def verify(lab, contender):
         raise BenchError(f"{contender.name} runs without segmentation offload: it is no yardstick so")
 
 
+def bring_up(lab, contender):
+    contender.stop(lab)
+    contender.start(lab)
+    verify(lab, contender)
+    facts = contender.facts
+    print(f"{contender.name}: up, version {facts['version'] or '-'}, device {facts['kind']}, MTU {facts['mtu']}"
+          + (f", offloads {'on' if facts['vnet_hdr'] else 'off'}" if "vnet_hdr" in facts else ""), flush=True)
+
+
 # ---- TCP ----
 
-def _iperf(lab, contender, streams, seconds, reverse=False):
+def stream(lab, contender, streams, seconds, reverse=False):
     """iperf3's result for a to b, or b to a."""
     server = lab.spawn(lab.b, "iperf3", "-s", "-1", "-B", contender.inner(lab.b), "-p", IPERF_PORT)
     try:
@@ -75,7 +84,7 @@ def _tcp(lab, contender, streams, reverse, seconds):
     devices = [(lab.a, contender.device(lab.a)), (lab.a, lab.a.veth)]
     before = [lab.counters(*d) for d in devices]
     cpu, machine = contender.cpu_seconds(), machine_times()
-    result = _iperf(lab, contender, streams, seconds, reverse)
+    result = stream(lab, contender, streams, seconds, reverse)
     cpu, machine_after = contender.cpu_seconds() - cpu, machine_times()
     moved = sum(i["sum"]["bytes"] for i in result["intervals"])  # with the warm-up, as in the CPU time
     deltas = [tuple(y - x for x, y in zip(old, lab.counters(*d))) for old, d in zip(before, devices)]
