@@ -1,0 +1,160 @@
+/*
+ * The engine: peers, cryptokey routing, sessions and their timers; glues handshake and transport
+ * (docs/architecture.md). It makes no system call: packets, datagrams, time and randomness come in
+ * as arguments and go out through callbacks, so two engines can be joined by a simulated network.
+ *
+ * Threads. Lanes carry data: each lane belongs to one thread (engine/lane). Everything in this
+ * header belongs to one more thread, the control thread, which has a lane of its own (the last);
+ * lanes talk to it by events that the owner queues. Signatures happen on the control thread only.
+ */
+#pragma once
+
+#include "base/addr.h"
+#include "base/clock.h"
+#include "base/rng.h"
+#include "crypto/aead.h"
+#include "crypto/sig.h"
+#include "engine/drops.h"
+#include "transport/padding.h"
+#include "wire/wire.h"
+
+#include <sys/uio.h>
+
+struct engine;
+struct lane;
+
+/* Where datagrams go: the peer's address, and the address of ours that it used. */
+struct endpoint {
+	struct addr remote;
+	uint8_t local_ip[16]; /* zero: the kernel chooses */
+	uint32_t interface;   /* of local_ip; 0: any */
+};
+
+/* What a lane hands to the control thread. Copied by the owner's queue. */
+enum event_kind {
+	EVENT_HANDSHAKE, /* a datagram of type Init, Resp, Finish, Cookie or Reject */
+	EVENT_CONTROL,	 /* a control frame's body, from keys `index` */
+	EVENT_PROBE,	 /* a path probe or echo */
+	EVENT_WANTED,	 /* packets wait for a session with peer `peer` */
+	EVENT_MOVED,	 /* a newest datagram of keys `index` came from another address */
+	EVENT_HEARD,	 /* something authentic came under keys that wait for it */
+	EVENT_TOO_BIG,	 /* the kernel refused a datagram to peer `peer` as too large */
+};
+struct event {
+	enum event_kind kind;
+	uint32_t index; /* local index of the keys; the event is stale if they are gone */
+	uint32_t peer;	/* number */
+	uint64_t counter;
+	uint8_t flags;
+	struct endpoint from;
+	uint16_t len;
+	uint8_t data[2048]; /* a datagram (at most HS_DATAGRAM_MAX of it matter) or a frame's body */
+};
+
+/* One per lane. All pointers are borrowed for the call. */
+struct lane_io {
+	/* Sends `len` bytes as datagrams of `segment` bytes each (the last may be shorter; at most 64).
+	 * ERR_TOO_BIG: larger than the interface takes; ERR_AGAIN: the socket's buffer is full;
+	 * anything else: dropped. */
+	enum err (*send)(void *context, const struct endpoint *to, const uint8_t *data, size_t len, size_t segment);
+	/* Writes a packet, iov[0] its virtio_net_hdr, to the tunnel's interface. */
+	enum err (*deliver)(void *context, const struct iovec *iov, int n);
+	/* Queues an event for the control thread. ERR_FULL. */
+	enum err (*post)(void *context, const struct event *event);
+	void *context;
+	bool joins_udp; /* the interface takes UDP super-packets */
+};
+
+/* What the control thread tells its owner, who logs it. */
+enum notice {
+	NOTICE_ESTABLISHED,
+	NOTICE_REJECTED,
+	NOTICE_REFUSED,
+	NOTICE_LOST,
+	NOTICE_MOVED,
+	NOTICE_CLOSED,
+	NOTICE_PATH,
+};
+struct engine_host {
+	/* The MTU of the interface that leads to an address; 1500 if unknown. */
+	uint32_t (*interface_mtu)(void *context, const struct addr *remote);
+	/* The tunnel's best MTU has changed (only with mtu = 0 in the configuration). */
+	void (*tunnel_mtu)(void *context, uint32_t mtu);
+	void (*notice)(void *context, enum notice notice, const char *peer, const char *text);
+	void *context;
+};
+
+struct engine_config {
+	const struct identity *identity; /* borrowed */
+	uint32_t n_lanes;		 /* data lanes, without the control thread's */
+	uint32_t suites;		 /* offered and accepted */
+	bool prefer_aes;
+	enum padding padding;
+	uint32_t tunnel_mtu; /* 0: auto */
+	usec reauthenticate;
+	uint32_t max_pending, handshake_rate;
+	struct engine_host host;
+};
+
+struct peer_config {
+	const char *name;
+	uint8_t key_id[KEY_ID_LEN];
+	const struct prefix *allowed_ips; /* copied into the trie */
+	size_t n_allowed_ips;
+	bool initiates; /* has an Endpoint; the address comes by engine_set_endpoint */
+	usec keepalive; /* 0: none */
+	bool has_psk;
+	uint8_t psk[PSK_LEN];
+};
+
+/* `io` has n_lanes + 1 elements, the control thread's last. ERR_NOMEM, ERR_CRYPTO. The calling thread must be
+ * registered with engine/grace, as every thread that uses a lane. */
+enum err engine_new(struct engine **ret, const struct engine_config *config, const struct lane_io *io,
+	const struct rng *rng, usec now);
+/* No lane may be in use any more. Tells live peers Close first. NULL is fine. */
+void engine_free(struct engine *e);
+
+/* Before lanes run, or from the control thread. *ret_number counts from 0. ERR_EXISTS: the key ID is another
+ * peer's, or one's own. ERR_NOMEM. */
+enum err engine_add_peer(struct engine *e, const struct peer_config *config, uint32_t *ret_number);
+/* A peer that initiates gets the address to call (again, when a name resolves to another). */
+void engine_set_endpoint(struct engine *e, uint32_t peer, const struct addr *address, usec now);
+/* The peer loses its sessions at once and is forgotten; its number stays unused. */
+void engine_remove_peer(struct engine *e, uint32_t peer);
+
+struct lane *engine_lane(struct engine *e, uint32_t number);
+
+/* An event from a lane. `under_load`: the queue is long; handshakes then need a cookie first. */
+void engine_event(struct engine *e, const struct event *event, bool under_load, usec now);
+
+/* Does what is due and returns when it wants to be called again. */
+usec engine_tick(struct engine *e, usec now);
+
+/* Tells peers that the tunnel closes; the owner stops calling afterwards. */
+void engine_close(struct engine *e, usec now);
+
+/* ---- status ---- */
+struct peer_status {
+	const char *name;
+	const uint8_t *key_id;
+	struct addr endpoint; /* unset when there is none */
+	bool is_established, is_connecting, has_psk;
+	usec established_at; /* of the last full handshake; 0: never */
+	usec last_receive;   /* 0: never */
+	enum cipher cipher;
+	enum sig_alg peer_alg;
+	uint32_t path_plain; /* largest plaintext; 0 without a session */
+	uint32_t path_mtu;   /* the outer packet's size that goes with it */
+	uint32_t epoch;	     /* rekeys since the handshake */
+	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;
+	char rejected[200 + 1]; /* why the peer refused us last; empty */
+};
+uint32_t engine_peer_count(const struct engine *e);
+/* false: no such peer (any more). */
+bool engine_peer_status(const struct engine *e, uint32_t peer, struct peer_status *ret);
+uint64_t engine_drops(const struct engine *e, enum drop drop); /* all lanes */
+
+struct handshake_counts {
+	uint64_t initiated, answered, established, rejected, refused, rekeys, cookies;
+};
+struct handshake_counts engine_handshake_counts(const struct engine *e);

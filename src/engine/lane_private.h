@@ -1,0 +1,63 @@
+/* The inside of a lane, shared by its sending (lane.c) and receiving (receive.c) halves. */
+#pragma once
+
+#include "engine/lane.h"
+#include "engine/peer.h"
+#include "transport/join.h"
+
+struct lane {
+	struct engine *engine;
+	uint32_t number;
+	struct lane_io io;
+	usec now;
+
+	/* Sending: sealed datagrams in buffer[start..end), all to `peer`; behind them perhaps an open
+	 * one, with open_len bytes of frames. */
+	uint8_t *buffer;
+	size_t start, end, open_len, segment;
+	uint32_t n_sealed;
+	bool is_closed; /* the last was shorter: nothing may follow it in one send */
+	struct peer *peer;
+	struct keys *keys;
+	struct route *route;
+	uint32_t plain_max;
+
+	/* Receiving. */
+	struct joiner join;
+	struct peer *source_peer; /* of the last packet whose source was checked ... */
+	bool source_v4;
+	uint8_t source[16]; /* ... and that source */
+
+	_Atomic uint64_t drops[DROP_COUNT]; /* written by this lane only */
+	uint8_t scratch[65536];
+};
+
+enum err lane_new(struct lane **ret, struct engine *e, uint32_t number, const struct lane_io *io);
+void lane_free(struct lane *lane);
+
+static inline void lane_drop(struct lane *lane, enum drop why)
+{
+	_Atomic uint64_t *n = &lane->drops[why];
+	atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+/* false: the control thread's queue is full (counted). */
+static inline bool lane_post(struct lane *lane, const struct event *event)
+{
+	if (lane->io.post(lane->io.context, event) == OK)
+		return true;
+	lane_drop(lane, DROP_BUSY);
+	return false;
+}
+
+/* Never more than three times what an unproven address has sent. Counts what it allows. */
+static inline bool route_may_send(struct route *route, size_t len)
+{
+	if (atomic_load_explicit(&route->is_proven, memory_order_relaxed))
+		return true;
+	uint64_t allowed = 3 * atomic_load_explicit(&route->received, memory_order_relaxed);
+	if (atomic_fetch_add_explicit(&route->sent, len, memory_order_relaxed) + len <= allowed)
+		return true;
+	atomic_fetch_sub_explicit(&route->sent, len, memory_order_relaxed);
+	return false;
+}

@@ -1,0 +1,172 @@
+#include "engine/peer.h"
+
+#include "engine/private.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PROOF_FIRST (100 * USEC_PER_MS)
+
+enum err peer_new(struct peer **ret, struct engine *e, const struct peer_config *config, uint32_t number)
+{
+	struct peer *p = calloc(1, sizeof *p);
+	if (!p)
+		return ERR_NOMEM;
+	p->engine = e;
+	p->number = number;
+	(void)snprintf(p->name, sizeof p->name, "%s", config->name);
+	memcpy(p->key_id, config->key_id, KEY_ID_LEN);
+	p->initiates = config->initiates;
+	p->must_connect = config->initiates;
+	p->keepalive = config->keepalive;
+	p->has_psk = config->has_psk;
+	if (config->has_psk)
+		memcpy(p->psk, config->psk, PSK_LEN);
+	p->has_smaller_id = memcmp(p->key_id, identity_key_id(e->config.identity), KEY_ID_LEN) < 0;
+	p->staged_tail = &p->staged_head;
+	p->deadline = USEC_NEVER;
+	atomic_store(&p->plain_max, PATH_PLAIN_MIN);
+	pthread_mutex_init(&p->lock, NULL);
+	*ret = p;
+	return OK;
+}
+
+void peer_free(struct peer *p)
+{
+	if (!p)
+		return;
+	initiator_free(p->initiator);
+	session_free(p->active);
+	session_free(p->pending[0]);
+	session_free(p->pending[1]);
+	session_free(p->old);
+	staged_free(p->staged_head);
+	fragments_free(p->fragments);
+	free(atomic_load(&p->route));
+	pthread_mutex_destroy(&p->lock);
+	secret_wipe(p, sizeof *p);
+	free(p);
+}
+
+void peer_notice(struct peer *p, enum notice notice, const char *format, ...)
+{
+	char text[256];
+	va_list args;
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	const struct engine_host *host = &p->engine->config.host;
+	if (host->notice)
+		host->notice(host->context, notice, p->name, text);
+}
+
+void peer_wake(struct peer *p, usec when)
+{
+	if (when < p->deadline)
+		p->deadline = when;
+	if (when < p->engine->deadline)
+		p->engine->deadline = when;
+}
+
+/* ---- where it is ---- */
+
+void peer_set_route(struct peer *p, const struct endpoint *to, bool is_proven, usec now)
+{
+	struct engine *e = p->engine;
+	struct route *old = atomic_load(&p->route);
+	if (old && addr_equal(&old->to.remote, &to->remote) && memcmp(old->to.local_ip, to->local_ip, 16) == 0 &&
+		old->to.interface == to->interface) {
+		if (is_proven)
+			atomic_store(&old->is_proven, true);
+		return;
+	}
+	struct route *route = calloc(1, sizeof *route);
+	if (!route)
+		return; /* the old address stays; the next datagram tries again */
+	route->to = *to;
+	atomic_store(&route->is_proven, is_proven);
+	atomic_store_explicit(&p->route, route, memory_order_release);
+	bool has_moved = !old || !addr_equal(&old->to.remote, &to->remote);
+	if (old) {
+		old->next_removed = e->removed_routes;
+		e->removed_routes = old;
+	}
+	if (!is_proven) {
+		rng_fill(&e->rng, p->proof, sizeof p->proof);
+		p->proof_due = now;
+		p->proof_interval = PROOF_FIRST;
+	}
+	if (has_moved && p->active) {
+		path_reset(&p->path, path_plain_of_mtu(e->config.host.interface_mtu(e->config.host.context, &to->remote)), now);
+		peer_publish_path(p);
+	}
+	peer_wake(p, now);
+}
+
+void peer_publish_path(struct peer *p)
+{
+	struct engine *e = p->engine;
+	atomic_store(&p->plain_max, p->path.found);
+	if (e->config.tunnel_mtu || p->path.state != PATH_FOUND || !e->config.host.tunnel_mtu)
+		return;
+	/* The best that any peer takes: for the others packets are cut into fragments, and TCP learns their
+	 * smaller size from the other end. Never below IPv6's minimum. */
+	uint32_t best = PATH_MTU_MIN;
+	for (uint32_t i = 0; i < e->n_peers; i++) {
+		const struct peer *q = e->peers[i];
+		if (q && q->active && q->path.state == PATH_FOUND && q->path.found - FRAME_HEADER_LEN > best)
+			best = q->path.found - FRAME_HEADER_LEN;
+	}
+	if (best != e->tunnel_mtu) {
+		e->tunnel_mtu = best;
+		e->config.host.tunnel_mtu(e->config.host.context, best);
+	}
+}
+
+/* ---- packets that wait ---- */
+
+enum err peer_stage(struct peer *p, const void *header, size_t header_len, const uint8_t *packet, size_t len)
+{
+	struct staged *s = malloc(sizeof *s + header_len + len);
+	if (!s)
+		return ERR_NOMEM;
+	s->next = NULL;
+	s->len = header_len + len;
+	memcpy(s->bytes, header, header_len);
+	memcpy(s->bytes + header_len, packet, len);
+	pthread_mutex_lock(&p->lock);
+	bool fits = p->n_staged < STAGED_MAX && p->staged_bytes + s->len <= STAGED_BYTES_MAX;
+	if (fits) {
+		*p->staged_tail = s;
+		p->staged_tail = &s->next;
+		p->n_staged++;
+		p->staged_bytes += s->len;
+	}
+	pthread_mutex_unlock(&p->lock);
+	if (!fits)
+		free(s);
+	return fits ? OK : ERR_FULL;
+}
+
+struct staged *peer_unstage(struct peer *p)
+{
+	pthread_mutex_lock(&p->lock);
+	struct staged *list = p->staged_head;
+	p->staged_head = NULL;
+	p->staged_tail = &p->staged_head;
+	p->n_staged = 0;
+	p->staged_bytes = 0;
+	pthread_mutex_unlock(&p->lock);
+	return list;
+}
+
+void staged_free(struct staged *list)
+{
+	while (list) {
+		struct staged *next = list->next;
+		secret_wipe(list->bytes, list->len);
+		free(list);
+		list = next;
+	}
+}

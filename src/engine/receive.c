@@ -1,0 +1,191 @@
+/* The receiving half of a lane: from datagrams to packets for the tunnel's interface. */
+#include "engine/grace.h"
+#include "engine/private.h"
+
+/* What is known of the datagram in hand. */
+struct arrival {
+	struct peer *peer;
+	struct keys *keys;
+	const struct endpoint *from;
+	uint64_t counter;
+	bool is_packets_only; /* old keys: packet frames only */
+};
+
+static void post_frame(struct lane *lane, const struct arrival *a, enum event_kind kind, const struct frame *frame)
+{
+	struct event event = { .kind = kind, .index = keys_local_index(a->keys), .peer = a->peer->number,
+		.counter = a->counter, .flags = frame->flags, .from = *a->from, .len = frame->len };
+	if (frame->len > sizeof event.data) {
+		lane_drop(lane, DROP_BAD_FRAME);
+		return;
+	}
+	memcpy(event.data, frame->body, frame->len);
+	lane_post(lane, &event);
+}
+
+/* Cryptokey routing's other half: the source must be the sender's. The last one checked is remembered. */
+static bool source_is_allowed(struct lane *lane, struct peer *p, const struct ip_packet *ip)
+{
+	size_t len = ip->v4 ? 4 : 16;
+	if (lane->source_peer == p && lane->source_v4 == ip->v4 && memcmp(lane->source, ip->source, len) == 0)
+		return true;
+	if (trie_lookup(lane->engine->trie, ip->v4, ip->source) != p)
+		return false;
+	lane->source_peer = p;
+	lane->source_v4 = ip->v4;
+	memcpy(lane->source, ip->source, len);
+	return true;
+}
+
+static void take_packet(struct lane *lane, const struct arrival *a, const uint8_t *packet, size_t len, bool partial)
+{
+	struct ip_packet ip;
+	if (ip_parse(&ip, packet, len) != OK) {
+		lane_drop(lane, DROP_BAD_INNER);
+		return;
+	}
+	if (!source_is_allowed(lane, a->peer, &ip)) {
+		lane_drop(lane, DROP_BAD_SOURCE);
+		return;
+	}
+	if (join_packet(&lane->join, packet, len, &ip, partial) != OK)
+		lane_drop(lane, DROP_BAD_INNER);
+}
+
+/* Parts of a larger packet: off the fast path, under the peer's lock. */
+static void take_fragment(struct lane *lane, const struct arrival *a, const struct frame *frame)
+{
+	struct fragment part;
+	struct view packet;
+	struct peer *p = a->peer;
+	if (fragment_parse(&part, frame) != OK) {
+		lane_drop(lane, DROP_BAD_FRAME);
+		return;
+	}
+	pthread_mutex_lock(&p->lock);
+	enum err err = p->fragments ? OK : fragments_new(&p->fragments);
+	if (err == OK)
+		err = fragments_add(p->fragments, &part, lane->now, &packet);
+	if (err == OK) {
+		take_packet(lane, a, packet.data, packet.len, false);
+		join_flush(&lane->join); /* the packet's buffer is reused by the next part */
+	} else if (err != ERR_AGAIN) {
+		lane_drop(lane, DROP_FRAGMENT);
+	}
+	pthread_mutex_unlock(&p->lock);
+}
+
+static void take_frame(struct lane *lane, const struct arrival *a, const struct frame *frame)
+{
+	switch (frame->kind) {
+	case FRAME_IP:
+		take_packet(lane, a, frame->body, frame->len, frame->flags & FRAME_FLAG_CSUM_PARTIAL);
+		break;
+	case FRAME_FRAGMENT:
+		take_fragment(lane, a, frame);
+		break;
+	case FRAME_CONTROL:
+		if (a->is_packets_only)
+			lane_drop(lane, DROP_EXPIRED_KEYS);
+		else
+			post_frame(lane, a, EVENT_CONTROL, frame);
+		break;
+	case FRAME_PROBE:
+		if (a->is_packets_only || frame->len != PROBE_LEN)
+			lane_drop(lane, a->is_packets_only ? DROP_EXPIRED_KEYS : DROP_BAD_FRAME);
+		else
+			post_frame(lane, a, EVENT_PROBE, frame);
+		break;
+	default:
+		break; /* a kind of a later version: skipped */
+	}
+}
+
+/* Times, counts, and whether the sender's address has changed. */
+static void note_arrival(struct lane *lane, const struct arrival *a, size_t wire, bool was_heard, bool is_newest)
+{
+	struct peer *p = a->peer;
+	atomic_store_explicit(&p->last_receive, lane->now, memory_order_relaxed);
+	if (atomic_load_explicit(&p->unanswered_since, memory_order_relaxed))
+		atomic_store_explicit(&p->unanswered_since, 0, memory_order_relaxed);
+	atomic_fetch_add_explicit(&p->rx_bytes, wire, memory_order_relaxed);
+
+	struct event event = { .index = keys_local_index(a->keys), .peer = p->number, .counter = a->counter, .from = *a->from };
+	if (!was_heard) {
+		event.kind = EVENT_HEARD;
+		lane_post(lane, &event);
+	}
+	struct route *route = atomic_load_explicit(&p->route, memory_order_acquire);
+	if (route && addr_equal(&route->to.remote, &a->from->remote)) {
+		if (!atomic_load_explicit(&route->is_proven, memory_order_relaxed))
+			atomic_fetch_add_explicit(&route->received, wire, memory_order_relaxed);
+	} else if (is_newest && !a->is_packets_only && !atomic_exchange(&p->is_moving, true)) {
+		event.kind = EVENT_MOVED;
+		event.len = (uint16_t)(wire < UINT16_MAX ? wire : UINT16_MAX);
+		if (!lane_post(lane, &event))
+			atomic_store(&p->is_moving, false);
+	}
+}
+
+static void take_data(struct lane *lane, const struct endpoint *from, uint8_t *datagram, size_t len)
+{
+	if (len < DATA_OVERHEAD) {
+		lane_drop(lane, DROP_UNKNOWN_TYPE);
+		return;
+	}
+	struct arrival a = { .from = from, .keys = index_find(lane->engine->index, le32_get(datagram + 4)) };
+	if (!a.keys) {
+		lane_drop(lane, DROP_UNKNOWN_INDEX);
+		return;
+	}
+	a.peer = keys_owner(a.keys);
+	a.is_packets_only = keys_is_retired(a.keys);
+	bool was_heard = keys_is_heard(a.keys);
+	struct view plain;
+	bool is_newest;
+	enum err err = keys_open(a.keys, lane->number, datagram, len, &plain, &a.counter, &is_newest);
+	if (err != OK) {
+		lane_drop(lane, err == ERR_REPLAY ? DROP_REPLAY : err == ERR_NOMEM ? DROP_MEMORY : DROP_FORGED);
+		return;
+	}
+	note_arrival(lane, &a, len, was_heard, is_newest);
+
+	struct reader r = reader_of(plain.data, plain.len);
+	struct frame frame;
+	uint32_t packets = 0;
+	while ((err = frame_next(&r, &frame)) == OK) {
+		packets += frame.kind == FRAME_IP || frame.kind == FRAME_FRAGMENT;
+		take_frame(lane, &a, &frame);
+	}
+	if (err == ERR_FORMAT)
+		lane_drop(lane, DROP_BAD_FRAME);
+	if (packets) {
+		atomic_fetch_add_explicit(&a.peer->rx_packets, packets, memory_order_relaxed);
+		atomic_store_explicit(&a.peer->last_receive_packet, lane->now, memory_order_relaxed);
+	}
+}
+
+static void take_datagram(struct lane *lane, const struct endpoint *from, uint8_t *datagram, size_t len)
+{
+	if (len && datagram[0] == MSG_DATA) {
+		take_data(lane, from, datagram, len);
+		return;
+	}
+	bool is_handshake = len && (datagram[0] == MSG_INIT || datagram[0] == MSG_RESP || datagram[0] == MSG_FINISH ||
+					   datagram[0] == MSG_COOKIE || datagram[0] == MSG_REJECT);
+	if (!is_handshake || len < HS_DATAGRAM_MIN || len > HS_DATAGRAM_MAX) {
+		lane_drop(lane, is_handshake ? DROP_HANDSHAKE_FORMAT : DROP_UNKNOWN_TYPE);
+		return;
+	}
+	struct event event = { .kind = EVENT_HANDSHAKE, .from = *from, .len = (uint16_t)len };
+	memcpy(event.data, datagram, len);
+	lane_post(lane, &event);
+}
+
+void lane_datagrams(struct lane *lane, const struct endpoint *from, uint8_t *data, size_t len, size_t segment)
+{
+	if (segment == 0)
+		segment = len;
+	for (size_t at = 0; at < len; at += segment)
+		take_datagram(lane, from, data + at, len - at < segment ? len - at : segment);
+}

@@ -1,0 +1,57 @@
+/* What `jorm status` shows of the engine. */
+#include "engine/private.h"
+
+#include <stdio.h>
+
+const char *drop_name(enum drop drop)
+{
+	static const char *const names[] = {
+#define X(name, text, help) [DROP_##name] = text,
+		DROP_LIST(X)
+#undef X
+	};
+	return drop < DROP_COUNT ? names[drop] : "unknown";
+}
+
+uint32_t engine_peer_count(const struct engine *e) { return e->n_peers; }
+
+uint64_t engine_drops(const struct engine *e, enum drop drop)
+{
+	uint64_t sum = 0;
+	for (uint32_t i = 0; i <= e->config.n_lanes; i++)
+		sum += atomic_load_explicit(&e->lanes[i]->drops[drop], memory_order_relaxed);
+	return sum;
+}
+
+struct handshake_counts engine_handshake_counts(const struct engine *e) { return e->counts; }
+
+bool engine_peer_status(const struct engine *e, uint32_t number, struct peer_status *ret)
+{
+	struct peer *p = number < e->n_peers ? e->peers[number] : NULL;
+	if (!p)
+		return false;
+	struct route *route = atomic_load(&p->route);
+	*ret = (struct peer_status){
+		.name = p->name,
+		.key_id = p->key_id,
+		.endpoint = route ? route->to.remote : p->configured,
+		.is_established = p->active,
+		.is_connecting = p->initiator,
+		.has_psk = p->has_psk,
+		.established_at = p->established_at,
+		.last_receive = atomic_load(&p->last_receive),
+		.rx_bytes = atomic_load(&p->rx_bytes),
+		.tx_bytes = atomic_load(&p->tx_bytes),
+		.rx_packets = atomic_load(&p->rx_packets),
+		.tx_packets = atomic_load(&p->tx_packets),
+	};
+	if (p->active) {
+		ret->cipher = keys_cipher(p->active->current);
+		ret->peer_alg = p->active->peer_alg;
+		ret->epoch = p->active->n_epochs;
+		ret->path_plain = p->path.found;
+		ret->path_mtu = path_mtu_of_plain(p->path.found, route && addr_is_v4(route->to.remote.ip));
+	}
+	(void)snprintf(ret->rejected, sizeof ret->rejected, "%s", p->rejected);
+	return true;
+}

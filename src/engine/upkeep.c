@@ -1,0 +1,340 @@
+/* A peer's upkeep: handshakes begun and finished, which session is used, and everything timed. */
+#include "engine/private.h"
+
+#include <stdlib.h>
+
+#define UNANSWERED_MAX (15 * USEC_PER_SEC) /* then a new handshake */
+#define SILENT_AFTER (1500 * USEC_PER_MS)  /* unanswered for so long: perhaps the path shrank */
+#define PASSIVE_KEEPALIVE (10 * USEC_PER_SEC)
+#define PENDING_MAX (30 * USEC_PER_SEC)
+#define SIMULTANEOUS (10 * USEC_PER_SEC)
+#define PROOF_MAX (2 * USEC_PER_SEC)
+#define BACKOFF_FIRST (5 * USEC_PER_SEC)
+#define BACKOFF_MAX (300 * USEC_PER_SEC)
+#define LOOK_EVERY USEC_PER_SEC /* at what lanes note, while there is a session */
+
+static usec earlier(usec a, usec b) { return a < b ? a : b; }
+
+/* Time since `then`; 0 if that lies ahead (another thread's clock reading may be a moment newer). */
+static usec since(usec then, usec now) { return now > then ? now - then : 0; }
+
+/* ---- sessions ---- */
+
+void peer_publish_keys(struct peer *p)
+{
+	struct keys *keys = p->active && !keys_is_retired(p->active->current) ? p->active->current : NULL;
+	atomic_store_explicit(&p->send_keys, keys, memory_order_release);
+}
+
+void peer_drop_session(struct peer *p, struct session *s)
+{
+	if (!s)
+		return;
+	if (p->active == s)
+		p->active = NULL;
+	if (p->old == s)
+		p->old = NULL;
+	for (int i = 0; i < 2; i++)
+		if (p->pending[i] == s)
+			p->pending[i] = NULL;
+	peer_publish_keys(p);
+	session_free(s);
+	peer_wake(p, 0);
+}
+
+/* Both ends began at once: both sessions are valid, and both ends use the one whose initiator has the
+ * smaller key ID. */
+static bool is_preferred(const struct session *a, const struct session *b)
+{
+	usec apart = a->made_at > b->made_at ? a->made_at - b->made_at : b->made_at - a->made_at;
+	return a->is_initiator != b->is_initiator && apart < SIMULTANEOUS &&
+		a->is_initiator != a->peer->has_smaller_id;
+}
+
+static void use_session(struct peer *p, struct session *s, usec now)
+{
+	struct session *before = p->active;
+	if (p->old && p->old != s)
+		peer_drop_session(p, p->old);
+	if (before && is_preferred(before, s)) {
+		s->is_lapsing = true;
+		p->old = s;
+		return;
+	}
+	if (before) {
+		if (is_preferred(s, before))
+			before->is_lapsing = true;
+		else
+			session_retire(before, now);
+		p->old = before;
+	}
+	p->active = s;
+	p->peer_alg = s->peer_alg;
+}
+
+static void send_staged(struct peer *p, usec now)
+{
+	struct staged *list = peer_unstage(p);
+	if (!list)
+		return;
+	struct lane *lane = engine_control_lane(p->engine);
+	lane_begin(lane, now);
+	for (struct staged *s = list; s; s = s->next) {
+		struct virtio_net_hdr header;
+		memcpy(&header, s->bytes, sizeof header);
+		lane_packet(lane, &header, s->bytes + sizeof header, s->len - sizeof header);
+	}
+	lane_end(lane);
+	staged_free(list);
+}
+
+void peer_confirm(struct peer *p, struct session *s, usec now)
+{
+	struct engine *e = p->engine;
+	if (s->is_confirmed)
+		return;
+	s->is_confirmed = true;
+	for (int i = 0; i < 2; i++)
+		if (p->pending[i] == s)
+			p->pending[i] = NULL;
+	if (s->is_initiator) {
+		initiator_free(p->initiator);
+		p->initiator = NULL;
+		p->attempts = 0;
+	}
+	use_session(p, s, now);
+	peer_publish_keys(p);
+	p->must_connect = false;
+	p->backoff = 0;
+	p->retry_at = 0;
+	p->established_at = now;
+	p->rejected[0] = '\0';
+	atomic_store(&p->unanswered_since, 0);
+	atomic_store(&p->last_receive, now);
+	e->counts.established++;
+
+	struct route *route = atomic_load(&p->route);
+	if (p->path.state == PATH_IDLE && route) {
+		uint32_t mtu = e->config.host.interface_mtu(e->config.host.context, &route->to.remote);
+		path_reset(&p->path, path_plain_of_mtu(mtu), now);
+		peer_publish_path(p);
+	}
+	char where[ADDR_TEXT_LEN] = "?";
+	if (route)
+		addr_format(&route->to.remote, where);
+	peer_notice(p, NOTICE_ESTABLISHED, "session with %s at %s: %s, peer signed with %s, X25519 + ML-KEM-1024%s", p->name, where,
+		cipher_name(keys_cipher(s->current)), sig_alg_name(s->peer_alg), p->has_psk ? " + pre-shared key" : "");
+	send_staged(p, now);
+	peer_wake(p, now);
+}
+
+/* ---- handshakes that we begin ---- */
+
+struct call {
+	struct lane *lane;
+	const struct endpoint *to;
+};
+
+static void send_handshake(void *context, const uint8_t *data, size_t len)
+{
+	struct call *call = context;
+	if (call->lane->io.send(call->lane->io.context, call->to, data, len, len) != OK)
+		lane_drop(call->lane, DROP_SEND);
+}
+
+/* The address to call: where the peer was last, and where it is configured to be, in turn. */
+static bool pick_address(struct peer *p)
+{
+	struct route *route = atomic_load(&p->route);
+	bool is_configured = !addr_is_unset(&p->configured);
+	if (route && (!is_configured || p->attempts % 2 == 0)) {
+		p->calling = route->to;
+		return true;
+	}
+	p->calling = (struct endpoint){ .remote = p->configured };
+	return is_configured;
+}
+
+static void begin_handshake(struct peer *p, usec now)
+{
+	struct engine *e = p->engine;
+	if (!pick_address(p)) {
+		p->retry_at = now + USEC_PER_SEC; /* its name is not resolved yet */
+		return;
+	}
+	struct initiator_config config = {
+		.identity = e->config.identity,
+		.suites = e->config.suites,
+		.psk = p->has_psk ? p->psk : NULL,
+		.local_index = index_pick(e->index, &e->rng),
+	};
+	memcpy(config.responder_key_id, p->key_id, KEY_ID_LEN);
+	if (initiator_new(&p->initiator, &config, &e->rng, now) != OK) {
+		lane_drop(engine_control_lane(e), DROP_MEMORY);
+		p->retry_at = now + BACKOFF_FIRST;
+		return;
+	}
+	e->counts.initiated++;
+}
+
+/* Resp was right and Finish is built: the session waits for Accept. */
+void peer_finish_initiated(struct peer *p, usec now)
+{
+	struct session *s;
+	if (p->pending[1])
+		return;
+	if (session_new(&s, p, initiator_result(p->initiator), now) != OK) {
+		lane_drop(engine_control_lane(p->engine), DROP_MEMORY);
+		initiator_free(p->initiator);
+		p->initiator = NULL;
+		return;
+	}
+	p->pending[1] = s;
+	peer_set_route(p, &p->calling, true, now);
+	p->moved_rank = s->rank;
+	p->moved_counter = 0;
+}
+
+static usec tick_initiator(struct peer *p, usec now)
+{
+	struct call call = { .lane = engine_control_lane(p->engine), .to = &p->calling };
+	struct hs_output out = { .send = send_handshake, .context = &call };
+	usec deadline = initiator_poll(p->initiator, now, &out);
+	enum initiator_state state = initiator_state(p->initiator);
+	if (state == INITIATOR_WAITS_RESP || state == INITIATOR_WAITS_ACCEPT)
+		return deadline;
+	if (state == INITIATOR_REJECTED) {
+		const struct reject_reason *reason = initiator_reason(p->initiator);
+		memcpy(p->rejected, reason->text, sizeof p->rejected);
+		p->backoff = p->backoff ? earlier(2 * p->backoff, BACKOFF_MAX) : BACKOFF_FIRST;
+		p->retry_at = now + p->backoff + rng_below(&p->engine->rng, USEC_PER_SEC);
+		p->engine->counts.rejected++;
+		peer_notice(p, NOTICE_REJECTED, "%s refused us: %s", p->name, reason->text);
+	}
+	p->attempts++;
+	initiator_free(p->initiator);
+	p->initiator = NULL;
+	peer_drop_session(p, p->pending[1]);
+	return state == INITIATOR_REJECTED ? p->retry_at : now;
+}
+
+/* Is a handshake to be begun? */
+static bool needs_handshake(const struct peer *p, usec now)
+{
+	if (!p->initiates || p->initiator || p->pending[1])
+		return false;
+	usec unanswered = atomic_load(&p->unanswered_since);
+	if (p->active) {
+		usec age = since(p->active->made_at, now);
+		bool reauthenticate = p->active->is_initiator && age >= p->engine->config.reauthenticate;
+		return reauthenticate || (unanswered && since(unanswered, now) >= UNANSWERED_MAX);
+	}
+	return p->must_connect || p->keepalive || p->n_staged;
+}
+
+/* ---- what is sent by the clock ---- */
+
+void peer_send_probe(struct peer *p, const uint8_t nonce[PROBE_LEN], uint8_t flags, size_t plain, usec now)
+{
+	uint8_t frame[FRAME_HEADER_LEN + PROBE_LEN];
+	struct writer w = writer_of(frame, sizeof frame);
+	frame_write(&w, FRAME_PROBE, flags, VIEW(nonce, PROBE_LEN));
+	if (p->active)
+		session_send(p->active, NULL, VIEW(frame, w.at), plain, now);
+}
+
+static usec tick_proof(struct peer *p, usec now)
+{
+	struct route *route = atomic_load(&p->route);
+	if (!p->active || !route || atomic_load(&route->is_proven))
+		return USEC_NEVER;
+	if (now >= p->proof_due) {
+		peer_send_probe(p, p->proof, 0, 0, now);
+		p->proof_due = now + p->proof_interval;
+		p->proof_interval = earlier(2 * p->proof_interval, PROOF_MAX);
+	}
+	return p->proof_due;
+}
+
+static usec tick_path(struct peer *p, usec now)
+{
+	usec unanswered = atomic_load(&p->unanswered_since);
+	bool busy = atomic_load(&p->sent_large);
+	bool silent = busy && unanswered && since(unanswered, now) >= SILENT_AFTER;
+	uint32_t before = p->path.found, size;
+	enum path_state state = p->path.state;
+	while (path_poll(&p->path, now, busy, silent, &p->engine->rng, &size)) {
+		peer_send_probe(p, p->path.nonce, 0, size, now);
+		atomic_store(&p->sent_large, false);
+	}
+	if (before != p->path.found || state != p->path.state)
+		peer_publish_path(p);
+	return path_deadline(&p->path);
+}
+
+static void tick_keepalive(struct peer *p, usec now)
+{
+	usec sent = atomic_load(&p->last_send), got = atomic_load(&p->last_receive_packet);
+	if (got > sent && since(got, now) >= PASSIVE_KEEPALIVE) {
+		session_send(p->active, NULL, VIEW(NULL, 0), 0, now);
+	} else if (p->keepalive && since(sent, now) >= p->keepalive) {
+		uint8_t nonce[PROBE_LEN]; /* a probe: its echo tells that the peer is there */
+		rng_fill(&p->engine->rng, nonce, sizeof nonce);
+		peer_send_probe(p, nonce, 0, 0, now);
+		usec none = 0;
+		atomic_compare_exchange_strong(&p->unanswered_since, &none, now);
+	}
+}
+
+static usec tick_active(struct peer *p, usec now)
+{
+	struct session *s = p->active;
+	if (!keys_may_send(s->current, now)) {
+		peer_drop_session(p, s); /* idle for so long that its keys are too old */
+		return now;
+	}
+	tick_keepalive(p, now);
+	usec deadline = earlier(tick_proof(p, now), tick_path(p, now));
+	return earlier(deadline, now + LOOK_EVERY);
+}
+
+static usec tick_session(struct peer *p, struct session *s, usec now)
+{
+	if (!s)
+		return USEC_NEVER;
+	bool is_gone = false;
+	if (s == p->old)
+		is_gone = s->is_lapsing ? !keys_may_send(s->current, now) : now >= s->previous_until;
+	else if (s == p->pending[0])
+		is_gone = since(s->made_at, now) >= PENDING_MAX;
+	if (is_gone) {
+		peer_drop_session(p, s);
+		return now;
+	}
+	if (s == p->pending[0] && keys_is_heard(s->current))
+		peer_confirm(p, s, now);
+	usec deadline = session_tick(s, now);
+	if (s == p->old || s == p->pending[0])
+		deadline = earlier(deadline, now + LOOK_EVERY);
+	return deadline;
+}
+
+void peer_tick(struct peer *p, usec now)
+{
+	p->deadline = USEC_NEVER;
+	usec deadline = USEC_NEVER;
+	if (p->initiator)
+		deadline = earlier(deadline, tick_initiator(p, now));
+	if (needs_handshake(p, now)) {
+		if (now >= p->retry_at)
+			begin_handshake(p, now);
+		deadline = earlier(deadline, p->initiator ? tick_initiator(p, now) : p->retry_at);
+	}
+	deadline = earlier(deadline, tick_session(p, p->pending[0], now));
+	deadline = earlier(deadline, tick_session(p, p->pending[1], now));
+	deadline = earlier(deadline, tick_session(p, p->old, now));
+	deadline = earlier(deadline, tick_session(p, p->active, now));
+	if (p->active)
+		deadline = earlier(deadline, tick_active(p, now));
+	peer_wake(p, deadline > now ? deadline : now + USEC_PER_MS);
+}

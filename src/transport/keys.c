@@ -1,0 +1,147 @@
+#include "transport/keys.h"
+
+#include "base/secret.h"
+#include "transport/replay.h"
+
+#include <stdlib.h>
+
+struct lane_aead {
+	struct aead *seal, *open;
+};
+
+struct keys {
+	struct keys_config config;
+	uint8_t key_send[AEAD_KEY_LEN], key_receive[AEAD_KEY_LEN];
+	_Atomic uint64_t counter, forgeries;
+	_Atomic bool is_retired, is_heard;
+	atomic_flag replay_lock;
+	struct replay replay;
+	struct lane_aead lanes[];
+};
+
+enum err keys_new(struct keys **ret, const struct keys_config *config)
+{
+	struct keys *k = calloc(1, sizeof *k + config->n_lanes * sizeof k->lanes[0]);
+	if (!k)
+		return ERR_NOMEM;
+	k->config = *config;
+	k->config.key_send = k->config.key_receive = NULL;
+	memcpy(k->key_send, config->key_send, AEAD_KEY_LEN);
+	memcpy(k->key_receive, config->key_receive, AEAD_KEY_LEN);
+	atomic_flag_clear(&k->replay_lock);
+	*ret = k;
+	return OK;
+}
+
+void keys_free(struct keys *keys)
+{
+	if (!keys)
+		return;
+	for (uint32_t i = 0; i < keys->config.n_lanes; i++) {
+		aead_free(keys->lanes[i].seal);
+		aead_free(keys->lanes[i].open);
+	}
+	secret_wipe(keys, sizeof *keys);
+	free(keys);
+}
+
+uint32_t keys_local_index(const struct keys *keys) { return keys->config.local_index; }
+uint64_t keys_rank(const struct keys *keys) { return keys->config.rank; }
+usec keys_born(const struct keys *keys) { return keys->config.born; }
+enum cipher keys_cipher(const struct keys *keys) { return keys->config.cipher; }
+void *keys_owner(const struct keys *keys) { return keys->config.owner; }
+
+bool keys_is_retired(const struct keys *keys)
+{
+	return atomic_load_explicit(&keys->is_retired, memory_order_relaxed);
+}
+
+bool keys_may_send(const struct keys *keys, usec now)
+{
+	return !keys_is_retired(keys) && (now < keys->config.born || now - keys->config.born < KEYS_LIFETIME) &&
+		atomic_load_explicit(&keys->counter, memory_order_relaxed) < KEYS_COUNTER_END;
+}
+
+void keys_retire(struct keys *keys) { atomic_store(&keys->is_retired, true); }
+
+void keys_wipe_sending(struct keys *keys)
+{
+	for (uint32_t i = 0; i < keys->config.n_lanes; i++) {
+		aead_free(keys->lanes[i].seal);
+		keys->lanes[i].seal = NULL;
+	}
+	secret_wipe(keys->key_send, sizeof keys->key_send);
+}
+
+uint64_t keys_sent(const struct keys *keys) { return atomic_load_explicit(&keys->counter, memory_order_relaxed); }
+uint64_t keys_forgeries(const struct keys *keys) { return atomic_load_explicit(&keys->forgeries, memory_order_relaxed); }
+bool keys_is_heard(const struct keys *keys) { return atomic_load_explicit(&keys->is_heard, memory_order_relaxed); }
+
+uint64_t keys_take_counters(struct keys *keys, uint32_t n)
+{
+	return atomic_fetch_add_explicit(&keys->counter, n, memory_order_relaxed);
+}
+
+static void nonce_of(uint8_t nonce[AEAD_NONCE_LEN], uint64_t counter)
+{
+	memset(nonce, 0, 4);
+	le64_put(nonce + 4, counter);
+}
+
+enum err keys_seal(struct keys *keys, uint32_t lane, uint8_t *datagram, size_t plain_len, uint64_t counter)
+{
+	struct aead **aead = &keys->lanes[lane].seal;
+	if (keys_is_retired(keys))
+		return ERR_STATE;
+	if (!*aead) {
+		enum err err = aead_new(aead, keys->config.cipher, AEAD_SEAL, keys->key_send);
+		if (err != OK)
+			return err;
+	}
+	uint8_t nonce[AEAD_NONCE_LEN];
+	nonce_of(nonce, counter);
+	memset(datagram, 0, 4);
+	datagram[0] = MSG_DATA;
+	le32_put(datagram + 4, keys->config.remote_index);
+	le64_put(datagram + 8, counter);
+	return aead_seal(*aead, nonce, datagram, DATA_HEADER_LEN, datagram + DATA_HEADER_LEN, plain_len);
+}
+
+static enum err mark_seen(struct keys *keys, uint64_t counter, bool *is_newest)
+{
+	while (atomic_flag_test_and_set_explicit(&keys->replay_lock, memory_order_acquire))
+		;
+	*is_newest = counter >= keys->replay.next;
+	enum err err = replay_accept(&keys->replay, counter);
+	atomic_flag_clear_explicit(&keys->replay_lock, memory_order_release);
+	return err;
+}
+
+enum err keys_open(struct keys *keys, uint32_t lane, uint8_t *datagram, size_t len, struct view *plain, uint64_t *counter,
+	bool *is_newest)
+{
+	struct aead **aead = &keys->lanes[lane].open;
+	if (len < DATA_OVERHEAD || datagram[0] != MSG_DATA || datagram[1] || datagram[2] || datagram[3])
+		return ERR_FORMAT;
+	if (!*aead) {
+		enum err err = aead_new(aead, keys->config.cipher, AEAD_OPEN, keys->key_receive);
+		if (err != OK)
+			return err;
+	}
+	size_t plain_len = len - DATA_OVERHEAD;
+	uint64_t n = le64_get(datagram + 8);
+	uint8_t nonce[AEAD_NONCE_LEN];
+	nonce_of(nonce, n);
+	enum err err = aead_open(*aead, nonce, datagram, DATA_HEADER_LEN, datagram + DATA_HEADER_LEN, plain_len);
+	if (err == OK)
+		err = mark_seen(keys, n, is_newest);
+	else if (err == ERR_AUTH)
+		atomic_fetch_add_explicit(&keys->forgeries, 1, memory_order_relaxed);
+	if (err != OK)
+		return err;
+	if (!keys_is_heard(keys))
+		atomic_store(&keys->is_heard, true);
+	*plain = VIEW(datagram + DATA_HEADER_LEN, plain_len);
+	*counter = n;
+	return OK;
+}
