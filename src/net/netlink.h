@@ -40,8 +40,9 @@ enum err netlink_link_set_up(struct netlink *netlink, uint32_t ifindex, struct f
 enum err netlink_link_set_mtu(struct netlink *netlink, uint32_t ifindex, uint32_t mtu, struct fault *fault);
 
 /*
- * Adds or removes an interface's address; `prefix` is the address with its network's length. An
- * IPv6 address can be used at once (no duplicate address detection: a tunnel has no neighbours).
+ * Adds or removes an interface's address; `prefix` is the address with its network's length. There
+ * is no duplicate address detection: a tunnel has no neighbours. An IPv6 address can be bound to at
+ * once; the kernel receives for it some moments later, from a thread of its own.
  *   ERR_UNSUPPORTED  IPv6 is switched off for the interface
  */
 enum err netlink_address_add(

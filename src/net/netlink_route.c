@@ -126,9 +126,8 @@ enum err netlink_route_add(struct netlink *netlink, const struct netlink_route *
 		char text[ADDR_TEXT_LEN], name[NETLINK_NAME_SIZE];
 		struct prefix network = network_of(&route->prefix);
 		return fault_set(fault, ERR_EXISTS,
-			"cannot add the route %s through %s: another interface has that route with the same metric "
-			"(%u); remove "
-			"it or set another Metric",
+			"cannot add the route %s through %s: another interface has it with the same metric, %u; remove "
+			"that one or set another Metric",
 			prefix_format(&network, text), netlink_name_of(netlink, route->ifindex, name), route->metric);
 	}
 	return netlink_refused_prefix(

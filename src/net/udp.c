@@ -115,8 +115,7 @@ static enum err bind_fault(const struct addr *addr, struct fault *fault)
 	if (errno == EACCES || errno == EPERM)
 		return fault_errno(fault,
 			"cannot listen on UDP port %u without CAP_NET_BIND_SERVICE; run as root or set Listen to a "
-			"port "
-			"above 1023",
+			"port above 1023",
 			addr->port);
 	if (errno == EINVAL || errno == ENODEV)
 		return fault_set(fault, ERR_NOT_FOUND,
@@ -135,7 +134,7 @@ static enum err socket_bind(struct udp *udp, const struct addr *addr, struct fau
 	if (!name_of(&name, &len, udp->ipv6, &wanted)) {
 		char text[ADDR_TEXT_LEN];
 		return fault_set(fault, ERR_UNSUPPORTED,
-			"cannot listen on %s: this machine has no IPv6; set Listen to an IPv4 address or the port "
+			"cannot listen on %s: this machine has no IPv6; set Listen to an IPv4 address or to the port "
 			"alone",
 			addr_format(addr, text));
 	}

@@ -54,9 +54,8 @@ static enum err device_open(int *ret, struct fault *fault)
 	}
 	if (errno == ENOENT || errno == ENODEV || errno == ENXIO || errno == ENOTDIR)
 		return fault_set(fault, ERR_NOT_FOUND,
-			"this machine has no " DEVICE
-			": load the driver with 'modprobe tun'; a container must be started with "
-			"the device (docker run --device " DEVICE " --cap-add NET_ADMIN)");
+			"there is no " DEVICE ": load the driver with 'modprobe tun'; a container must be started "
+			"with the device (docker run --device " DEVICE " --cap-add NET_ADMIN)");
 	if (errno == EACCES || errno == EPERM)
 		return fault_errno(fault, DEVICE " may not be opened; run as root, or in a container allow the device");
 	return fault_errno(fault, "cannot open " DEVICE);
@@ -66,13 +65,12 @@ static enum err attach_fault(const char *name, struct fault *fault)
 {
 	if (errno == EBUSY || errno == EEXIST)
 		return fault_set(fault, ERR_EXISTS,
-			"interface %s exists already; choose another Name or leave it out, or remove it with 'ip link "
-			"del %s'",
+			"interface %s exists already; choose another Name or leave it out, or remove that one "
+			"('ip link del %s')",
 			name, name);
 	if (errno == EPERM || errno == EACCES)
 		return fault_errno(fault,
-			"cannot make interface %s without CAP_NET_ADMIN; run as root or give the service that "
-			"capability",
+			"cannot make interface %s without CAP_NET_ADMIN; run as root or give that to the service",
 			name);
 	return fault_errno(fault, "cannot make interface %s", name);
 }

@@ -20,12 +20,16 @@
 /* Puts the process into a fresh namespace with lo up; skips the test when that is not allowed. */
 struct netlink *netns_enter(void);
 
+/* Time for datagrams on their way to arrive: the kernel may deliver them from another thread. */
+void netns_settle(void);
+
 /* Runs `body` in a child process, for what cannot be undone; true if it returned true. */
 bool netns_child(bool (*body)(void));
 
 /* Becomes a user without any capability. For children. */
 bool netns_drop_root(void);
 
+/* Adds an address to an interface that is up, and waits until the kernel receives for it. */
 void netns_address(struct netlink *netlink, uint32_t ifindex, const char *prefix);
 struct prefix netns_prefix(const char *text);
 struct addr netns_addr(const char *ip, uint16_t port);

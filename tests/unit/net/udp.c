@@ -125,6 +125,7 @@ static void test_joined_sockets_share_the_peers(void **state)
 	}
 	struct udp_batch *batch = udp_batch_new(64, 100);
 	size_t sum = 0;
+	netns_settle();
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(udp_receive(workers[i], batch), OK);
 		assert_true(batch->n > 0);

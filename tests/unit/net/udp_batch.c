@@ -52,6 +52,7 @@ static void test_segments_arrive_coalesced(void **state)
 	}
 	for (int route = 0; route < 2; route++) {
 		send_to(&f, route, 30 * 1400 + 5, 1400);
+		netns_settle();
 		assert_int_equal(udp_receive(f.receiver, f.batch), OK);
 		assert_int_equal(f.batch->n, 1);
 		struct udp_message *m = &f.batch->messages[0];
@@ -73,6 +74,7 @@ static void test_a_batch_is_used_again(void **state)
 	assert_int_equal(f.batch->n, 0);
 	for (size_t i = 1; i <= 7; i++)
 		send_to(&f, (int)i % 2, i * 100, 2000);
+	netns_settle();
 	size_t seen = 0;
 	const size_t expected[] = {3, 3, 1};
 	for (size_t round = 0; round < 3; round++) {
@@ -101,6 +103,7 @@ static void test_empty_and_truncated_datagrams_are_left_out(void **state)
 	assert_int_equal(sendto(udp_fd(f.sender), "", 0, 0, (struct sockaddr *)&to, sizeof to), 0);
 	send_to(&f, 0, 101, 2000);
 	send_to(&f, 0, 100, 2000);
+	netns_settle();
 	assert_int_equal(udp_receive(f.receiver, f.batch), OK);
 	assert_int_equal(f.batch->n, 2);
 	assert_int_equal(f.batch->messages[0].len, 50);
@@ -108,6 +111,7 @@ static void test_empty_and_truncated_datagrams_are_left_out(void **state)
 	assert_memory_equal(f.batch->messages[1].data, f.data, 100);
 
 	assert_int_equal(sendto(udp_fd(f.sender), "", 0, 0, (struct sockaddr *)&to, sizeof to), 0);
+	netns_settle();
 	assert_int_equal(udp_receive(f.receiver, f.batch), OK);
 	assert_int_equal(f.batch->n, 0);
 	fixture_done(&f);
