@@ -15,6 +15,8 @@ static void fetch_all(void)
 	all = (struct algorithms){
 		.sha256 = EVP_MD_fetch(NULL, "SHA256", NULL),
 		.sha384 = EVP_MD_fetch(NULL, "SHA384", NULL),
+		.x25519 = EVP_KEYEXCH_fetch(NULL, "X25519", NULL),
+		.ml_kem_1024 = EVP_KEM_fetch(NULL, "ML-KEM-1024", NULL),
 		.ml_dsa_65 = EVP_SIGNATURE_fetch(NULL, "ML-DSA-65", NULL),
 		.ml_dsa_87 = EVP_SIGNATURE_fetch(NULL, "ML-DSA-87", NULL),
 		.chacha20_poly1305 = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL),
@@ -33,12 +35,9 @@ const struct algorithms *algorithms_get(void)
 
 enum err algorithms_import_error(void)
 {
-	enum err result = ERR_CRYPTO;
-	for (unsigned long e = ERR_get_error(); e != 0; e = ERR_get_error()) {
-		int reason = ERR_GET_REASON(e);
-		if (ERR_GET_LIB(e) == ERR_LIB_PROV &&
-			(reason == PROV_R_INVALID_KEY || reason == PROV_R_INVALID_KEY_LENGTH))
-			result = ERR_FORMAT;
-	}
+	enum err result = complete ? ERR_FORMAT : ERR_CRYPTO;
+	for (unsigned long e = ERR_get_error(); e != 0; e = ERR_get_error())
+		if (ERR_FATAL_ERROR(e)) /* out of memory, or an internal error */
+			result = ERR_CRYPTO;
 	return result;
 }

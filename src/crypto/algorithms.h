@@ -14,13 +14,14 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
-#include <openssl/proverr.h>
 #undef ERR_STATE
 
 #include <stdbool.h>
 
 struct algorithms {
 	EVP_MD *sha256, *sha384;
+	EVP_KEYEXCH *x25519; /* these two are found by name when used: held to notice their absence at once */
+	EVP_KEM *ml_kem_1024;
 	EVP_SIGNATURE *ml_dsa_65, *ml_dsa_87;
 	EVP_CIPHER *chacha20_poly1305, *aes_256_gcm;
 };
@@ -29,6 +30,7 @@ struct algorithms {
  * Thread safe. */
 const struct algorithms *algorithms_get(void);
 
-/* Why an import just failed, by libcrypto's error queue: ERR_FORMAT when it found the key's
- * contents wrong, ERR_CRYPTO otherwise. Clears the queue. */
+/* Why the import of a key just failed, by libcrypto's error queue, which it clears. ERR_CRYPTO: libcrypto
+ * ran out of memory or is broken. Otherwise the key's contents are wrong, ERR_FORMAT: it does not give
+ * each of their faults a reason code (private vectors out of range have none). */
 enum err algorithms_import_error(void);
