@@ -115,7 +115,7 @@ size_t reason_build(uint8_t out[static REASON_MAX], const struct reject_reason *
 {
 	struct writer w = writer_of(out, REASON_MAX);
 	writer_u8(&w, (uint8_t)reason->code);
-	writer_bytes(&w, reason->text, strnlen(reason->text, REASON_MAX - 1));
+	writer_bytes(&w, reason->text, strnlen(reason->text, REJECT_TEXT_MAX));
 	return w.at;
 }
 
@@ -139,15 +139,13 @@ static size_t printable(const uint8_t *text, size_t len)
 	return n;
 }
 
-static_assert(REASON_MAX - 1 <= REJECT_TEXT_MAX);
-
 enum err reason_parse(struct reject_reason *ret, struct view plain)
 {
 	struct reader r = reader_of(plain.data, plain.len);
 	uint8_t code = reader_u8(&r);
 	size_t len = reader_left(&r);
 	const uint8_t *text = reader_take(&r, len);
-	if (!text || len > REASON_MAX - 1)
+	if (!text || len > REJECT_TEXT_MAX)
 		return ERR_FORMAT;
 	*ret = (struct reject_reason){.code = (enum reject_code)code};
 	for (size_t at = 0; at < len;) {

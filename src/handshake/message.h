@@ -13,7 +13,7 @@
 #define REQUEST_MAX 1024
 /* Resp before its box: epk_R, ct. */
 #define RESP_HEAD_LEN (DH_LEN + KEM_CIPHERTEXT_LEN)
-#define REASON_MAX 200 /* code and text together */
+#define REASON_MAX (1 + REJECT_TEXT_MAX) /* code and text */
 
 struct init_message {
 	const uint8_t *nonce; /* INIT_NONCE_LEN bytes */

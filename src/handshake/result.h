@@ -45,7 +45,7 @@ enum reject_code {
 	REJECT_POOL = 4, /* no address left */
 	REJECT_CONFIG = 5,
 };
-#define REJECT_TEXT_MAX 200
+#define REJECT_TEXT_MAX 199 /* UTF-8; with the code 200 bytes on the wire */
 struct reject_reason {
 	enum reject_code code;
 	char text[REJECT_TEXT_MAX + 1];
