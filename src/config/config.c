@@ -119,7 +119,7 @@ static void own_key_check(const struct config *config, struct config_diagnostics
 		if (memcmp(peer->key_id, own, KEY_ID_LEN) == 0)
 			diag_error(diags,
 				(struct diag_place){.line = peer->key_id_line, .section = section, .key = "KeyID"},
-				"is the key ID of this host's own PrivateKey: give the one of peer %s", peer->name);
+				"is the key ID of this host's own PrivateKey: give the peer's");
 	}
 }
 
