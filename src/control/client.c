@@ -69,6 +69,9 @@ static enum err answer_read(int fd, const char *path, char **ret, size_t *ret_le
 		ssize_t n = recv(fd, text + len, room - len, 0);
 		if (n < 0 && errno == EINTR)
 			continue;
+		/* the daemon closed without reading all of an over-long request; what it said came before */
+		if (n < 0 && errno == ECONNRESET && len > 0)
+			break;
 		if (n < 0) {
 			enum err e = errno == EAGAIN
 					     ? fault_set(fault, ERR_AGAIN, "%s: the daemon did not answer within %d s",
