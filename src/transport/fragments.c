@@ -95,7 +95,7 @@ static enum err packet_add(struct open_packet *p, const struct fragment *part)
 			return ERR_FORMAT;
 	}
 	memcpy(p->data + part->offset, part->data, part->len);
-	p->parts[p->n_parts++] = (struct range){ .offset = part->offset, .len = part->len };
+	p->parts[p->n_parts++] = (struct range){.offset = part->offset, .len = part->len};
 	p->have = (uint16_t)(p->have + part->len);
 	return p->have == p->total ? OK : ERR_AGAIN;
 }

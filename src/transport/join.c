@@ -19,12 +19,12 @@ struct candidate {
 
 void joiner_init(struct joiner *j, struct join_output out, bool join_udp)
 {
-	*j = (struct joiner){ .out = out, .join_udp = join_udp };
+	*j = (struct joiner){.out = out, .join_udp = join_udp};
 }
 
 static void flow_deliver(struct joiner *j, struct join_flow *f)
 {
-	struct virtio_net_hdr header = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM };
+	struct virtio_net_hdr header = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM};
 	struct iovec iov[JOIN_SEGMENTS + 2];
 	size_t layer4 = f->ip.header_len;
 	bool is_tcp = f->ip.protocol == IP_PROTOCOL_TCP;
@@ -32,9 +32,9 @@ static void flow_deliver(struct joiner *j, struct join_flow *f)
 	header.csum_start = f->ip.header_len;
 	header.csum_offset = ip_checksum_offset(f->ip.protocol);
 	if (f->segments > 1) {
-		header.gso_type = !is_tcp ? VIRTIO_NET_HDR_GSO_UDP_L4 :
-			f->ip.v4	  ? VIRTIO_NET_HDR_GSO_TCPV4 :
-					    VIRTIO_NET_HDR_GSO_TCPV6;
+		header.gso_type = !is_tcp    ? VIRTIO_NET_HDR_GSO_UDP_L4
+				  : f->ip.v4 ? VIRTIO_NET_HDR_GSO_TCPV4
+					     : VIRTIO_NET_HDR_GSO_TCPV6;
 		header.gso_size = (uint16_t)f->payload_each;
 		header.hdr_len = (uint16_t)f->header_len;
 		ip_set_length(f->headers, &f->ip, f->len);
@@ -44,8 +44,8 @@ static void flow_deliver(struct joiner *j, struct join_flow *f)
 	uint16_t pseudo = ip_fold(ip_pseudo_sum(&f->ip, f->len - layer4));
 	memcpy(f->headers + layer4 + header.csum_offset, &pseudo, 2);
 
-	iov[0] = (struct iovec){ .iov_base = &header, .iov_len = sizeof header };
-	iov[1] = (struct iovec){ .iov_base = f->headers, .iov_len = f->header_len };
+	iov[0] = (struct iovec){.iov_base = &header, .iov_len = sizeof header};
+	iov[1] = (struct iovec){.iov_base = f->headers, .iov_len = f->header_len};
 	memcpy(iov + 2, f->payload, f->segments * sizeof *iov);
 	uint32_t n = f->segments;
 	f->segments = 0;
@@ -62,14 +62,14 @@ void join_flush(struct joiner *j)
 /* As it is, in one write. */
 static void deliver_alone(struct joiner *j, const uint8_t *packet, size_t len, const struct ip_packet *ip, bool partial)
 {
-	struct virtio_net_hdr header = { 0 };
+	struct virtio_net_hdr header = {0};
 	if (partial) {
 		header.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
 		header.csum_start = ip->header_len;
 		header.csum_offset = ip_checksum_offset(ip->protocol);
 	}
-	struct iovec iov[2] = { { .iov_base = &header, .iov_len = sizeof header },
-		{ .iov_base = (void *)(uintptr_t)packet, .iov_len = len } };
+	struct iovec iov[2] = {{.iov_base = &header, .iov_len = sizeof header},
+		{.iov_base = (void *)(uintptr_t)packet, .iov_len = len}};
 	j->out.deliver(j->out.context, iov, 2);
 }
 
@@ -112,9 +112,9 @@ static bool is_segment(const struct joiner *j, struct candidate *c)
 static bool same_flow(const struct join_flow *f, const uint8_t *packet, size_t len, const struct ip_packet *ip)
 {
 	size_t address = ip->v4 ? 4 : 16;
-	return f->segments && f->ip.v4 == ip->v4 && f->ip.protocol == ip->protocol && len >= (size_t)ip->header_len + 4 &&
-		memcmp(f->ip.source, ip->source, 2 * address) == 0 &&
-		memcmp(f->headers + f->ip.header_len, packet + ip->header_len, 4) == 0;
+	return f->segments && f->ip.v4 == ip->v4 && f->ip.protocol == ip->protocol &&
+	       len >= (size_t)ip->header_len + 4 && memcmp(f->ip.source, ip->source, 2 * address) == 0 &&
+	       memcmp(f->headers + f->ip.header_len, packet + ip->header_len, 4) == 0;
 }
 
 /* Would the kernel, cutting the joined packet again, give back this very segment? */
@@ -125,16 +125,16 @@ static bool continues(const struct join_flow *f, const struct candidate *c)
 		c->payload_len > f->payload_each || f->len + c->payload_len > SUPER_PACKET_MAX)
 		return false;
 	/* IPv4: version, TOS; flags, offset, TTL, protocol. IPv6: version, class, label; next, hops. */
-	bool ip_equal = c->ip->v4 ? memcmp(h, p, 2) == 0 && memcmp(h + 6, p + 6, 4) == 0 :
-				    memcmp(h, p, 4) == 0 && memcmp(h + 6, p + 6, 2) == 0;
+	bool ip_equal = c->ip->v4 ? memcmp(h, p, 2) == 0 && memcmp(h + 6, p + 6, 4) == 0
+				  : memcmp(h, p, 4) == 0 && memcmp(h + 6, p + 6, 2) == 0;
 	if (!ip_equal)
 		return false;
 	if (!c->is_tcp)
 		return f->segments < UDP_SEGMENTS_MAX;
 	const uint8_t *ht = h + f->ip.header_len, *pt = c->layer4;
 	return be32_get(pt + 4) == f->next_sequence && memcmp(ht + 8, pt + 8, 5) == 0 && /* ack, offset */
-		memcmp(ht + 14, pt + 14, 2) == 0 &&					  /* window */
-		memcmp(ht + 18, pt + 18, c->header_len - f->ip.header_len - 18) == 0;	  /* urgent, options */
+	       memcmp(ht + 14, pt + 14, 2) == 0 &&                                       /* window */
+	       memcmp(ht + 18, pt + 18, c->header_len - f->ip.header_len - 18) == 0;     /* urgent, options */
 }
 
 static void flow_begin(struct join_flow *f, const struct candidate *c)
@@ -153,7 +153,7 @@ static void flow_begin(struct join_flow *f, const struct candidate *c)
 static void flow_append(struct join_flow *f, const struct candidate *c)
 {
 	f->payload[f->segments++] =
-		(struct iovec){ .iov_base = (void *)(uintptr_t)(c->packet + c->header_len), .iov_len = c->payload_len };
+		(struct iovec){.iov_base = (void *)(uintptr_t)(c->packet + c->header_len), .iov_len = c->payload_len};
 	f->len += c->payload_len;
 	if (c->payload_len < f->payload_each)
 		f->is_closed = true;
@@ -192,7 +192,7 @@ static struct join_flow *take_free_flow(struct joiner *j)
 
 enum err join_packet(struct joiner *j, const uint8_t *packet, size_t len, const struct ip_packet *ip, bool partial)
 {
-	struct candidate c = { .packet = packet, .len = len, .ip = ip, .partial = partial };
+	struct candidate c = {.packet = packet, .len = len, .ip = ip, .partial = partial};
 	uint8_t offset = ip_checksum_offset(ip->protocol);
 	if (partial && (ip->is_fragment || offset == 0 || len < (size_t)ip->header_len + offset + 2))
 		return ERR_FORMAT;

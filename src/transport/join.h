@@ -30,7 +30,7 @@ struct join_flow {
 	uint32_t next_sequence;
 	size_t header_len, payload_each, len;
 	struct ip_packet ip; /* pointers into `headers` */
-	bool is_closed;	     /* a short or pushed segment ended it */
+	bool is_closed;      /* a short or pushed segment ended it */
 	uint8_t headers[JOIN_HEADERS_MAX];
 	struct iovec payload[JOIN_SEGMENTS];
 };

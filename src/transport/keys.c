@@ -45,11 +45,26 @@ void keys_free(struct keys *keys)
 	free(keys);
 }
 
-uint32_t keys_local_index(const struct keys *keys) { return keys->config.local_index; }
-uint64_t keys_rank(const struct keys *keys) { return keys->config.rank; }
-usec keys_born(const struct keys *keys) { return keys->config.born; }
-enum cipher keys_cipher(const struct keys *keys) { return keys->config.cipher; }
-void *keys_owner(const struct keys *keys) { return keys->config.owner; }
+uint32_t keys_local_index(const struct keys *keys)
+{
+	return keys->config.local_index;
+}
+uint64_t keys_rank(const struct keys *keys)
+{
+	return keys->config.rank;
+}
+usec keys_born(const struct keys *keys)
+{
+	return keys->config.born;
+}
+enum cipher keys_cipher(const struct keys *keys)
+{
+	return keys->config.cipher;
+}
+void *keys_owner(const struct keys *keys)
+{
+	return keys->config.owner;
+}
 
 bool keys_is_retired(const struct keys *keys)
 {
@@ -59,10 +74,13 @@ bool keys_is_retired(const struct keys *keys)
 bool keys_may_send(const struct keys *keys, usec now)
 {
 	return !keys_is_retired(keys) && (now < keys->config.born || now - keys->config.born < KEYS_LIFETIME) &&
-		atomic_load_explicit(&keys->counter, memory_order_relaxed) < KEYS_COUNTER_END;
+	       atomic_load_explicit(&keys->counter, memory_order_relaxed) < KEYS_COUNTER_END;
 }
 
-void keys_retire(struct keys *keys) { atomic_store(&keys->is_retired, true); }
+void keys_retire(struct keys *keys)
+{
+	atomic_store(&keys->is_retired, true);
+}
 
 void keys_wipe_sending(struct keys *keys)
 {
@@ -73,9 +91,18 @@ void keys_wipe_sending(struct keys *keys)
 	secret_wipe(keys->key_send, sizeof keys->key_send);
 }
 
-uint64_t keys_sent(const struct keys *keys) { return atomic_load_explicit(&keys->counter, memory_order_relaxed); }
-uint64_t keys_forgeries(const struct keys *keys) { return atomic_load_explicit(&keys->forgeries, memory_order_relaxed); }
-bool keys_is_heard(const struct keys *keys) { return atomic_load_explicit(&keys->is_heard, memory_order_relaxed); }
+uint64_t keys_sent(const struct keys *keys)
+{
+	return atomic_load_explicit(&keys->counter, memory_order_relaxed);
+}
+uint64_t keys_forgeries(const struct keys *keys)
+{
+	return atomic_load_explicit(&keys->forgeries, memory_order_relaxed);
+}
+bool keys_is_heard(const struct keys *keys)
+{
+	return atomic_load_explicit(&keys->is_heard, memory_order_relaxed);
+}
 
 uint64_t keys_take_counters(struct keys *keys, uint32_t n)
 {
@@ -117,8 +144,8 @@ static enum err mark_seen(struct keys *keys, uint64_t counter, bool *is_newest)
 	return err;
 }
 
-enum err keys_open(struct keys *keys, uint32_t lane, uint8_t *datagram, size_t len, struct view *plain, uint64_t *counter,
-	bool *is_newest)
+enum err keys_open(struct keys *keys, uint32_t lane, uint8_t *datagram, size_t len, struct view *plain,
+	uint64_t *counter, bool *is_newest)
 {
 	struct aead **aead = &keys->lanes[lane].open;
 	if (len < DATA_OVERHEAD || datagram[0] != MSG_DATA || datagram[1] || datagram[2] || datagram[3])

@@ -31,7 +31,7 @@ struct keys_config {
 	usec born;
 	uint32_t n_lanes;
 	const uint8_t *key_send, *key_receive; /* AEAD_KEY_LEN bytes each, copied */
-	void *owner; /* the peer, for keys_owner */
+	void *owner;                           /* the peer, for keys_owner */
 };
 
 enum err keys_new(struct keys **ret, const struct keys_config *config);
@@ -50,7 +50,7 @@ void keys_retire(struct keys *keys);
 bool keys_is_retired(const struct keys *keys);
 /* Wipes what sends. Only after keys_retire and a grace period: no lane may be sealing. */
 void keys_wipe_sending(struct keys *keys);
-uint64_t keys_sent(const struct keys *keys);	 /* datagrams sealed */
+uint64_t keys_sent(const struct keys *keys);      /* datagrams sealed */
 uint64_t keys_forgeries(const struct keys *keys); /* datagrams that failed to open */
 /* Has anything authentic arrived under them? */
 bool keys_is_heard(const struct keys *keys);
@@ -67,7 +67,8 @@ enum err keys_seal(struct keys *keys, uint32_t lane, uint8_t *datagram, size_t p
 
 /*
  * Opens one datagram in place; on OK *plain is its plaintext and *counter its counter, marked as
- * seen; *is_newest: no higher counter has been seen. ERR_FORMAT, ERR_AUTH, ERR_REPLAY (authentic, but seen before), ERR_CRYPTO, ERR_NOMEM.
+ * seen; *is_newest: no higher counter has been seen. ERR_FORMAT, ERR_AUTH, ERR_REPLAY (authentic, but seen before),
+ * ERR_CRYPTO, ERR_NOMEM.
  */
-enum err keys_open(struct keys *keys, uint32_t lane, uint8_t *datagram, size_t len, struct view *plain, uint64_t *counter,
-	bool *is_newest);
+enum err keys_open(struct keys *keys, uint32_t lane, uint8_t *datagram, size_t len, struct view *plain,
+	uint64_t *counter, bool *is_newest);

@@ -8,7 +8,10 @@
 #define CONFIRM_EVERY (10 * USEC_PER_SEC)
 #define RAISE_EVERY (600 * USEC_PER_SEC)
 
-static uint32_t round_down(uint32_t size) { return size / 64 * 64; }
+static uint32_t round_down(uint32_t size)
+{
+	return size / 64 * 64;
+}
 
 uint32_t path_plain_of_mtu(uint32_t mtu)
 {
@@ -39,7 +42,7 @@ static void search(struct path *p, uint32_t ceiling, usec now)
 
 void path_reset(struct path *p, uint32_t ceiling, usec now)
 {
-	*p = (struct path){ .found = PATH_PLAIN_MIN };
+	*p = (struct path){.found = PATH_PLAIN_MIN};
 	search(p, ceiling < PATH_PLAIN_MIN ? PATH_PLAIN_MIN : ceiling, now);
 }
 

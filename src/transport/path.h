@@ -24,10 +24,10 @@ enum path_state { PATH_IDLE, PATH_SEARCH, PATH_FOUND };
 
 struct path {
 	enum path_state state;
-	uint32_t found;	  /* the largest size that came through */
+	uint32_t found;     /* the largest size that came through */
 	uint32_t low, high; /* search: low came through, nothing above high is tried */
-	uint32_t ceiling; /* the interface's */
-	uint32_t size;	  /* of the probe on its way, 0: none */
+	uint32_t ceiling;   /* the interface's */
+	uint32_t size;      /* of the probe on its way, 0: none */
 	uint32_t tries;
 	usec due, confirm_at, raise_at;
 	uint8_t nonce[PROBE_LEN];

@@ -48,7 +48,8 @@ enum err rekey_begin(struct rekey_start **ret, struct rekey1_body *rekey1, uint3
 	return OK;
 }
 
-static enum err expand(uint8_t *out, size_t len, const uint8_t t[HASH_LEN], const char *label, const uint8_t r[HASH_LEN])
+static enum err expand(
+	uint8_t *out, size_t len, const uint8_t t[HASH_LEN], const char *label, const uint8_t r[HASH_LEN])
 {
 	uint8_t info[6 + 5 + 1 + HASH_LEN]; /* "jorm4 " || label || 0x00 || r_{n+1} */
 	struct writer w = writer_of(info, sizeof info);
@@ -92,7 +93,7 @@ enum err rekey_answer(const struct epoch *now, struct view rekey1, uint32_t inde
 	if (memcmp(one->pad_ref, no_pad, sizeof no_pad) != 0)
 		return ERR_FORMAT; /* names a pad; none is configured */
 
-	struct rekey_ikm ikm = { 0 };
+	struct rekey_ikm ikm = {0};
 	struct rekey2_body two;
 	uint8_t dh_private[DH_LEN], entropy[KEM_ENTROPY_LEN];
 	rng_fill(rng, dh_private, sizeof dh_private);
@@ -119,7 +120,7 @@ enum err rekey_finish(const struct rekey_start *start, const struct epoch *now, 
 	if (rekey2.len != REKEY2_LEN)
 		return ERR_FORMAT;
 	const struct rekey2_body *two = rekey2.data;
-	struct rekey_ikm ikm = { 0 };
+	struct rekey_ikm ikm = {0};
 	enum err err = kem_decapsulate(ikm.kem, start->kem, two->ct);
 	if (err == OK)
 		err = dh_derive(ikm.dh, start->dh_private, two->epk);

@@ -12,8 +12,8 @@
 
 /* What one epoch hands to the next. Wiped by its holder. */
 struct epoch {
-	uint8_t r[HASH_LEN];	 /* r_n: the transcript */
-	uint8_t rekey[HASH_LEN]; /* rekey_n: the chaining secret */
+	uint8_t r[HASH_LEN];                              /* r_n: the transcript */
+	uint8_t rekey[HASH_LEN];                          /* rekey_n: the chaining secret */
 	uint8_t k_i2r[AEAD_KEY_LEN], k_r2i[AEAD_KEY_LEN]; /* traffic keys of this epoch */
 };
 

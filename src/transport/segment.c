@@ -26,7 +26,7 @@ static enum err measure_headers(struct segmenter *s, uint8_t gso_type)
 
 enum err segmenter_init(struct segmenter *s, const struct virtio_net_hdr *header, const uint8_t *packet, size_t len)
 {
-	*s = (struct segmenter){ .packet = packet, .len = len, .count = 1, .largest = len };
+	*s = (struct segmenter){.packet = packet, .len = len, .count = 1, .largest = len};
 	if (ip_parse(&s->ip, packet, len) != OK)
 		return ERR_FORMAT;
 
@@ -40,7 +40,8 @@ enum err segmenter_init(struct segmenter *s, const struct virtio_net_hdr *header
 	uint8_t gso_type = header->gso_type & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN;
 	/* The receiver finds the checksum by parsing; where that gives another place, complete it here. */
 	s->partial = s->needs_sum && !s->ip.is_fragment && s->checksum_start == s->ip.header_len &&
-		ip_checksum_offset(s->ip.protocol) != 0 && s->checksum_offset == ip_checksum_offset(s->ip.protocol);
+		     ip_checksum_offset(s->ip.protocol) != 0 &&
+		     s->checksum_offset == ip_checksum_offset(s->ip.protocol);
 	if (gso_type == VIRTIO_NET_HDR_GSO_NONE)
 		return OK;
 	if (gso_type != VIRTIO_NET_HDR_GSO_TCPV4 && gso_type != VIRTIO_NET_HDR_GSO_TCPV6 &&
@@ -93,6 +94,7 @@ size_t segmenter_next(struct segmenter *s, uint8_t *out)
 	}
 	s->index++;
 	if (s->needs_sum && !s->partial)
-		(void)!ip_complete_checksum(out, len, s->checksum_start, s->checksum_offset); /* bounds: segmenter_init */
+		(void)!ip_complete_checksum(
+			out, len, s->checksum_start, s->checksum_offset); /* bounds: segmenter_init */
 	return len;
 }

@@ -20,7 +20,7 @@ struct segmenter {
 	size_t len;
 	size_t header_len;   /* IP and layer-4 headers, repeated in every segment */
 	size_t payload_each; /* all but the last segment's */
-	size_t at;	     /* payload bytes given out */
+	size_t at;           /* payload bytes given out */
 	uint32_t count, index;
 	size_t largest; /* length of the first packet: none is longer */
 	uint16_t checksum_start, checksum_offset;

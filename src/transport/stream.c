@@ -39,7 +39,7 @@ static void outgoing_free(struct outgoing *o)
 		secret_wipe(o->body, o->len);
 		free(o->body);
 	}
-	*o = (struct outgoing){ 0 };
+	*o = (struct outgoing){0};
 }
 
 void stream_free(struct stream *s)
@@ -61,7 +61,7 @@ enum err stream_send(struct stream *s, enum control_type type, struct view body)
 		return ERR_TOO_BIG;
 	if (s->queued == STREAM_QUEUE_MAX)
 		return ERR_FULL;
-	struct outgoing o = { .type = (uint8_t)type, .len = body.len };
+	struct outgoing o = {.type = (uint8_t)type, .len = body.len};
 	o.parts = (uint8_t)((body.len + STREAM_PART_MAX - 1) / STREAM_PART_MAX);
 	if (o.parts == 0)
 		o.parts = 1;
@@ -81,7 +81,7 @@ static void queue_remove(struct stream *s, size_t at)
 	s->queued--;
 	for (size_t i = at; i < s->queued; i++)
 		s->queue[i] = s->queue[i + 1];
-	s->queue[s->queued] = (struct outgoing){ 0 };
+	s->queue[s->queued] = (struct outgoing){0};
 }
 
 void stream_drop(struct stream *s, enum control_type type)
@@ -112,15 +112,22 @@ bool stream_has(const struct stream *s, enum control_type type)
 	return false;
 }
 
-static uint16_t id_after(uint16_t id) { return id == UINT16_MAX ? 1 : (uint16_t)(id + 1); }
+static uint16_t id_after(uint16_t id)
+{
+	return id == UINT16_MAX ? 1 : (uint16_t)(id + 1);
+}
 
 static void write_part(struct stream *s, struct writer *w)
 {
 	const struct outgoing *o = &s->queue[0];
 	size_t from = (size_t)o->part * STREAM_PART_MAX;
 	size_t len = o->len - from < STREAM_PART_MAX ? o->len - from : STREAM_PART_MAX;
-	struct control_part part = { .id = s->out_id, .ack = s->in_id, .type = o->type, .part = o->part, .parts = o->parts,
-		.body = VIEW(o->body ? o->body + from : NULL, len) };
+	struct control_part part = {.id = s->out_id,
+		.ack = s->in_id,
+		.type = o->type,
+		.part = o->part,
+		.parts = o->parts,
+		.body = VIEW(o->body ? o->body + from : NULL, len)};
 	frame_put_header(writer_room(w, FRAME_HEADER_LEN), FRAME_CONTROL, 0, CONTROL_HEADER_LEN + len);
 	control_write(w, &part);
 }
@@ -143,7 +150,7 @@ bool stream_poll(struct stream *s, usec now, struct writer *w)
 		return true;
 	}
 	if (s->owes_ack) {
-		struct control_part ack = { .ack = s->in_id, .type = CONTROL_ACK, .parts = 1 };
+		struct control_part ack = {.ack = s->in_id, .type = CONTROL_ACK, .parts = 1};
 		frame_put_header(writer_room(w, FRAME_HEADER_LEN), FRAME_CONTROL, 0, CONTROL_HEADER_LEN);
 		control_write(w, &ack);
 		s->owes_ack = false;
@@ -180,7 +187,7 @@ static bool append_part(struct stream *s, const struct control_part *p)
 		s->message_len = 0;
 	}
 	bool fits = s->in_parts && p->type == s->in_type && p->parts == s->in_parts && p->part == s->in_part &&
-		p->body.len <= CONTROL_MESSAGE_MAX - s->message_len;
+		    p->body.len <= CONTROL_MESSAGE_MAX - s->message_len;
 	if (!fits) {
 		s->in_parts = 0; /* acknowledged, but its message is lost: its sender broke the rules */
 		return false;

@@ -38,7 +38,7 @@ enum err tlv_next(struct reader *r, struct tlv *ret)
 {
 	if (reader_left(r) == 0)
 		return r->failed ? ERR_FORMAT : ERR_NOT_FOUND;
-	struct tlv t = { .type = reader_u8(r) };
+	struct tlv t = {.type = reader_u8(r)};
 	t.value.len = reader_u16(r);
 	t.value.data = reader_take(r, t.value.len);
 	if (r->failed)

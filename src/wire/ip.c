@@ -69,7 +69,7 @@ uint64_t ip_sum(const uint8_t *data, size_t len, uint64_t add)
 		i += 2;
 	}
 	if (i < len) {
-		uint8_t last[2] = { data[i], 0 };
+		uint8_t last[2] = {data[i], 0};
 		uint16_t word;
 		memcpy(&word, last, 2);
 		sum += word;

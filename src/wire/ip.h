@@ -15,9 +15,9 @@
 
 struct ip_packet {
 	bool v4;
-	bool is_fragment;    /* IPv4 fragment: no layer-4 header to rely on */
-	uint8_t protocol;    /* of what follows the IP header */
-	uint16_t header_len; /* where layer 4 begins */
+	bool is_fragment;                    /* IPv4 fragment: no layer-4 header to rely on */
+	uint8_t protocol;                    /* of what follows the IP header */
+	uint16_t header_len;                 /* where layer 4 begins */
 	const uint8_t *source, *destination; /* 4 or 16 bytes, inside the packet */
 };
 
