@@ -1,0 +1,290 @@
+"""The commands as a person calls them: cli.py JORM. JORM is linked with daemon.c beside this file in
+place of the daemon, so that no rights are needed. Prints TAP."""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+JORM = os.path.abspath(sys.argv[1])
+COMMANDS = "keygen keyid check up down status version help".split()
+TESTS = []
+
+
+def test(function):
+    TESTS.append(function)
+    return function
+
+
+def run(*args, code=0):
+    """Runs a command in the current folder; returns what it said on stdout and stderr."""
+    done = subprocess.run([JORM, *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert done.returncode == code, f"{args}: exit code {done.returncode}, not {code}: {done.stdout}{done.stderr}"
+    return done.stdout, done.stderr
+
+
+def write(name, text, mode=0o600):
+    path = pathlib.Path(name)
+    path.write_text(text)
+    path.chmod(mode)
+
+
+def configuration(name="t.conf", interface="", peer=""):
+    """A good configuration of the host `a`, with a peer `b`; more lines may be added."""
+    for host in "ab":
+        if not pathlib.Path(host).exists():
+            run("keygen", host)
+    write(
+        name,
+        "[interface]\nPrivateKey = a/snek-cert.priv\nStateDirectory = state\nControlSocket = t.sock\n"
+        f"{interface}[peer b]\nPublicKey = b/snek-cert.pub\nAllowedIPs = 10.66.0.2/32\n{peer}",
+    )
+
+
+@test
+def every_command_has_help():
+    for command in COMMANDS:
+        out, err = run(command, "--help")
+        assert out.startswith(f"usage: jorm {command}") and err == "", command
+        assert run("help", command) == (out, ""), command
+    overview, _ = run("--help")
+    assert run("help") == (overview, "")
+    for command in COMMANDS:
+        assert re.search(rf"^  {command} ", overview, re.M), command
+
+
+@test
+def version_is_said():
+    out, _ = run("--version")
+    assert re.fullmatch(r"jorm \d+\.\d+\.\d+\n", out), out
+    assert run("version")[0] == out
+
+
+@test
+def wrong_command_lines_exit_with_2():
+    for args in (
+        [],
+        ["dance"],
+        ["--dance"],
+        ["help", "dance"],
+        ["help", "up", "down"],
+        ["version", "1"],
+        ["keygen", "--typ=x"],
+        ["keygen", "--type", "rsa"],
+        ["keygen", "a", "b"],
+        ["keyid"],
+        ["keyid", "a", "b"],
+        ["check"],
+        ["check", "--jsn", "a"],
+        ["up"],
+        ["up", "a", "--log-level", "loud"],
+        ["down"],
+        ["down", "--now", "a"],
+        ["status", "a", "b"],
+    ) + tuple([command, "--nonsense"] for command in COMMANDS):
+        out, err = run(*args, code=2)
+        assert out == "" and "usage: jorm" in err, args
+
+
+@test
+def keygen_writes_a_pair_once():
+    out, _ = run("keygen", "keys")
+    assert re.fullmatch(r"[A-Za-z0-9+/]{43}=\n", out), out
+    private, public = pathlib.Path("keys/snek-cert.priv"), pathlib.Path("keys/snek-cert.pub")
+    assert private.stat().st_mode & 0o777 == 0o600
+    before = private.read_bytes()
+    assert (len(before), public.stat().st_size) == (4032, 1952)
+    assert "snek-cert" in run("keygen", "keys", code=1)[1]
+    assert private.read_bytes() == before
+    assert run("keyid", "keys/snek-cert.priv") == run("keyid", "keys/snek-cert.pub") == (out, "")
+
+
+@test
+def keygen_makes_the_larger_kind():
+    out, _ = run("keygen", "--type", "ML-DSA-87")
+    assert pathlib.Path("snek-cert.priv").stat().st_size == 4896
+    assert run("keyid", "snek-cert.pub")[0] == out
+
+
+@test
+def keyid_says_what_is_wrong():
+    assert "nowhere" in run("keyid", "nowhere", code=1)[1]
+    write("short", "x" * 100)
+    assert "short" in run("keyid", "short", code=1)[1]
+    write("noise", "x" * 4032)
+    assert "noise" in run("keyid", "noise", code=1)[1]
+    run("keyid", ".", code=1)
+    run("keygen", "keys")
+    os.chmod("keys/snek-cert.priv", 0o644)
+    assert "chmod" in run("keyid", "keys/snek-cert.priv", code=1)[1]
+
+
+@test
+def check_is_content_with_a_good_file():
+    configuration()
+    own = run("keyid", "a/snek-cert.pub")[0].strip()
+    out, err = run("check", "t.conf")
+    assert "OK" in out and own in out and err == ""
+    document = json.loads(run("check", "t.conf", "--json")[0])
+    assert document == {"file": "t.conf", "ok": True, "key_id": own, "diagnostics": []}
+
+
+@test
+def check_names_all_mistakes():
+    configuration(interface="MTU = 1\nListenPort = 1\nCipher = rot13\n", peer="Endpoint = b\nPresharedKey = nowhere\n")
+    os.chmod("a/snek-cert.priv", 0o640)
+    out, err = run("check", "t.conf", code=1)
+    assert out == ""
+    places = [re.match(r"t\.conf:(\d+): (\w+): ", line).groups() for line in err.splitlines()]
+    wanted = "2 PrivateKey 5 MTU 6 ListenPort 7 Cipher 11 Endpoint 12 PresharedKey".split()
+    assert places == list(zip(wanted[::2], wanted[1::2])), err
+    document = json.loads(run("check", "--json", "t.conf", code=1)[0])
+    assert not document["ok"] and document["key_id"] is None
+    assert [(str(d["line"]), d["key"]) for d in document["diagnostics"]] == places
+    assert {d["severity"] for d in document["diagnostics"]} == {"error"}
+
+
+@test
+def check_says_that_a_file_is_not_there():
+    assert "nowhere.conf" in run("check", "nowhere.conf", code=1)[1]
+    assert "/etc/jorm/no-such-tunnel.conf" in run("check", "no-such-tunnel", code=1)[1]
+
+
+@test
+def secrets_are_not_shown():
+    secret = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE="
+    configuration(peer=f"PresharedKey = {secret}\n")
+    assert secret not in "".join(run("check", "t.conf", code=1))
+    assert secret not in "".join(run("check", "t.conf", "--json", code=1))
+
+
+@test
+def a_tunnel_goes_up_and_down():
+    configuration()
+    out, err = run("up", "t.conf")
+    assert (out, err) == ("snk7 is up\n", "")
+    try:
+        assert pathlib.Path("t.sock").stat().st_mode & 0o777 == 0o600
+        assert "already running" in run("up", "t.conf", code=1)[1]
+        assert pathlib.Path("state/t.log").stat().st_mode & 0o777 == 0o600
+        # by a configuration that has become unreadable it is not found; its socket still serves
+        write("t.conf", "nonsense")
+        run("status", "t.conf", code=1)
+        run("status", "./t.sock")
+        configuration()
+    finally:
+        assert run("down", "t.conf") == ("", "")
+    assert not pathlib.Path("t.sock").exists() and not pathlib.Path("t.sock.lock").exists()
+    assert pathlib.Path("state/t.log").read_text() == "the stub serves\n"
+    assert "jorm up" in run("down", "t.conf", code=1)[1]
+
+
+@test
+def a_tunnel_that_cannot_be_set_up_is_a_failure():
+    configuration(interface="Name = refused\n")
+    out, err = run("up", "t.conf", code=1)
+    assert out == "" and "as root" in err, err
+    assert "as root" in run("up", "t.conf", "--foreground", code=1)[1]
+    configuration(interface="Name = crash\n")
+    assert "signal" in run("up", "t.conf", code=1)[1]
+    configuration(interface="MTU = 1\nLayer = 2\n")
+    assert len(run("up", "t.conf", code=1)[1].splitlines()) == 2
+    write("file", "")
+    configuration(interface="")
+    text = pathlib.Path("t.conf").read_text().replace("= state", "= file/state")
+    write("t.conf", text)
+    assert "StateDirectory" in run("up", "t.conf", code=1)[1]
+    assert not pathlib.Path("t.sock").exists()
+
+
+@test
+def the_log_is_begun_anew_when_it_is_large():
+    configuration()
+    os.mkdir("state")
+    for size, left in ((1 << 20, True), ((1 << 20) + 1, False)):
+        write("state/t.log", "x" * size)
+        run("up", "t.conf")
+        run("down", "t.conf")
+        text = pathlib.Path("state/t.log").read_text()
+        assert text.endswith("the stub serves\n") and text.startswith("x") == left
+
+
+@test
+def foreground_stays():
+    configuration()
+    with subprocess.Popen([JORM, "up", "t.conf", "-f"], stderr=subprocess.PIPE, text=True) as daemon:
+        assert daemon.stderr.readline() == "the stub serves\n"
+        run("down", "t.conf")
+        assert daemon.wait(60) == 0
+    assert not pathlib.Path("state").exists()
+
+
+@test
+def status_is_for_people_and_programs():
+    configuration()
+    run("up", "t.conf")
+    try:
+        text, _ = run("status", "t.conf")
+        document = json.loads(run("status", "t.conf", "--json")[0])
+    finally:
+        run("down", "t.conf")
+    for line in (
+        "interface snk7",
+        "  up for            1 day, 2 hours",
+        "peer laptop",
+        "  allowed IPs       10.66.0.2/32, fd66::2/128",
+        "  last handshake    1 minute, 1 second ago",
+        "  key exchange      ML-KEM-1024 + X25519",
+        "  signatures        ML-DSA-65 (ours), ML-DSA-87 (theirs)",
+        "  cipher            AES-256-GCM",
+        "  preshared key     yes",
+        "  path MTU          1500",
+        "  transfer          1.50 GiB received, 1000 B sent",
+        "peer silent",
+        "  last handshake    never",
+        "  rejected by peer  not?[31m welcome",
+        "  replay            3",
+        "  completed         2",
+    ):
+        assert line in text.splitlines(), f"{line!r} is not in:\n{text}"
+    assert "auth" not in text.replace("authent", "") and "\x1b" not in text
+    assert document["peers"][0]["rx_bytes"] == 1610612736
+
+
+@test
+def status_of_nothing():
+    assert "no-such-tunnel" in run("status", "no-such-tunnel", code=1)[1]
+    run("status", "", code=1)
+    run("status", "x" * 200, code=1)
+    run("status", "x" * 5000, code=1)
+
+
+@test
+def a_full_disk_is_noticed():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([JORM, "version"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 1 and "cannot write" in done.stderr
+
+
+def main():
+    print(f"1..{len(TESTS)}")
+    bad = 0
+    for number, function in enumerate(TESTS, 1):
+        with tempfile.TemporaryDirectory() as folder:
+            os.chdir(folder)
+            try:
+                function()
+                print(f"ok {number} {function.__name__}")
+            except Exception as error:  # a test that cannot run has failed, too
+                bad += 1
+                print(f"not ok {number} {function.__name__}")
+                print("# " + f"{type(error).__name__}: {error}".replace("\n", "\n# "))
+            os.chdir("/")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
