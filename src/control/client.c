@@ -109,7 +109,7 @@ static enum err answer_parse(const char *text, size_t len, const char *path, jso
 
 enum err control_request(const char *path, const char *request, json_t **ret, struct fault *fault)
 {
-	int fd;
+	int fd = -1;
 	*ret = NULL;
 	enum err e = client_connect(&fd, path, fault);
 	if (e)
