@@ -20,13 +20,15 @@ void cookie_jar_wipe(struct cookie_jar *jar)
 
 void cookie_jar_rotate(struct cookie_jar *jar, const struct rng *rng, usec now)
 {
-	/* Twice at most: after a long silence both secrets are old. */
-	for (int i = 0; i < 2 && now - jar->changed >= COOKIE_ROTATION; i++) {
-		bool late = now - jar->changed >= 2 * COOKIE_ROTATION;
+	usec periods = (now - jar->changed) / COOKIE_ROTATION;
+	if (periods == 0)
+		return;
+	if (periods == 1)
 		memcpy(jar->previous, jar->secret, sizeof jar->previous);
-		rng_fill(rng, jar->secret, sizeof jar->secret);
-		jar->changed = late ? now - COOKIE_ROTATION : now;
-	}
+	else /* after a silence both are old */
+		rng_fill(rng, jar->previous, sizeof jar->previous);
+	rng_fill(rng, jar->secret, sizeof jar->secret);
+	jar->changed += periods * COOKIE_ROTATION;
 }
 
 /* cookie = HMAC-SHA-256(secret, source address || port)[0..16) */

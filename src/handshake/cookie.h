@@ -24,7 +24,7 @@ struct cookie_jar {
 
 void cookie_jar_init(struct cookie_jar *jar, const uint8_t key_id[static KEY_ID_LEN], const struct rng *rng, usec now);
 void cookie_jar_wipe(struct cookie_jar *jar);
-/* Replaces the secret when its time has come. Draws 32 bytes a replaced secret. */
+/* Replaces the secret when its time has come, every 120 s from the beginning on, also when it is called late. */
 void cookie_jar_rotate(struct cookie_jar *jar, const struct rng *rng, usec now);
 
 /* Does the datagram's mac2 show a cookie that was given to `source`? OK, ERR_AUTH, ERR_CRYPTO. */
