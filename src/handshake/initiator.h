@@ -6,7 +6,8 @@
  *
  * It hides: the ephemeral keys, the transcript, reassembly (at most 4 buffers for Resp, keyed by
  * sender and message_len; at most 8 complete ones tried), cookies and retransmission times.
- * Ownership: the identity and psk are borrowed and must outlive the object; free wipes all.
+ * Ownership: the identity, psk and rng's context are borrowed and must outlive the object; free
+ * wipes all. In which order random values are drawn: initiator_steps.h.
  */
 #pragma once
 
@@ -50,7 +51,8 @@ usec initiator_poll(struct initiator *initiator, usec now, const struct hs_outpu
  */
 enum err initiator_input(struct initiator *initiator, const uint8_t *data, size_t len, usec now);
 
-/* The session's secrets, once the state is INITIATOR_WAITS_ACCEPT (owned by the object). */
+/* The session's secrets while the state is INITIATOR_WAITS_ACCEPT, else NULL (owned by the object, wiped with it and
+ * when the state changes). The reason while it is INITIATOR_REJECTED, else NULL. */
 const struct hs_result *initiator_result(const struct initiator *initiator);
 const struct reject_reason *initiator_reason(const struct initiator *initiator);
 uint32_t initiator_local_index(const struct initiator *initiator);

@@ -4,7 +4,8 @@
  * send: MaxPendingHandshakes states for 10 s with random eviction, per-source rate limits, cookies
  * while under load, at most three bytes sent for each byte received from an unproven address.
  *
- * No I/O, no clock. Not thread safe: the handshake thread owns it. The identity is borrowed.
+ * No I/O, no clock. Not thread safe: the handshake thread owns it. The identity and rng's
+ * context are borrowed. In which order random values are drawn: responder_steps.h.
  */
 #pragma once
 
@@ -37,6 +38,7 @@ struct responder_config {
 	void *context;
 };
 
+/* ERR_ARGUMENT: max_pending not 1..65,536, rate not 1..1,000,000, or no known suite; ERR_NOMEM, ERR_CRYPTO. */
 enum err responder_new(struct responder **ret, const struct responder_config *config, const struct rng *rng, usec now);
 void responder_free(struct responder *responder); /* NULL is fine */
 
@@ -46,7 +48,7 @@ void responder_free(struct responder *responder); /* NULL is fine */
  * OK: a message was complete and valid. Any error: dropped, counted by the owner by its code:
  * ERR_FORMAT, ERR_AUTH (mac1, mac2, AEAD, signature; a refused identity too, after its Reject went
  * out), ERR_AGAIN (fragment stored, or a repeat answered, or a Cookie sent), ERR_FULL (rate limit or 3x limit),
- * ERR_NOT_FOUND (Finish for no pending state), ERR_CRYPTO.
+ * ERR_NOT_FOUND (Finish for no pending state), ERR_CRYPTO, ERR_NOMEM.
  */
 enum err responder_input(struct responder *responder, const struct addr *source, const uint8_t *data, size_t len,
 	bool under_load, usec now, const struct hs_output *out);
