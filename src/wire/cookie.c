@@ -18,11 +18,9 @@ enum err cookie_parse(struct cookie_datagram *ret, const uint8_t *data, size_t l
 
 void cookie_build(uint8_t out[static COOKIE_DATAGRAM_LEN], const struct cookie_datagram *cookie)
 {
-	struct writer w = writer_of(out, COOKIE_DATAGRAM_LEN);
-	writer_u8(&w, MSG_COOKIE);
-	writer_u8(&w, WIRE_VERSION);
-	writer_u16(&w, 0);
-	writer_u32(&w, cookie->receiver);
-	writer_bytes(&w, cookie->salt, sizeof cookie->salt);
-	writer_bytes(&w, cookie->sealed, sizeof cookie->sealed);
+	struct cookie_message m = {.type = MSG_COOKIE, .version = WIRE_VERSION};
+	le32_put(m.receiver, cookie->receiver);
+	memcpy(m.salt, cookie->salt, sizeof m.salt);
+	memcpy(m.sealed, cookie->sealed, sizeof m.sealed);
+	memcpy(out, &m, sizeof m);
 }
