@@ -49,6 +49,8 @@ enum err tlv_next(struct reader *r, struct tlv *ret)
 
 void tlv_write(struct writer *w, uint8_t type, struct view value)
 {
+	if (value.len > UINT16_MAX)
+		w->failed = true; /* no length could say it */
 	writer_u8(w, type);
 	writer_u16(w, (uint16_t)value.len);
 	writer_bytes(w, value.data, value.len);
