@@ -110,7 +110,7 @@ usec path_deadline(const struct path *p)
 		return USEC_NEVER;
 	if (p->size || p->state == PATH_SEARCH)
 		return p->due;
-	return p->confirm_at < p->raise_at ? p->confirm_at : p->raise_at;
+	return p->found < p->ceiling ? p->raise_at : USEC_NEVER;
 }
 
 bool path_echo(struct path *p, const uint8_t nonce[static PROBE_LEN], usec now)

@@ -44,6 +44,8 @@ void path_reset(struct path *p, uint32_t ceiling, usec now);
 /* A probe is due: fills *size (plaintext) and the nonce, and returns true. `busy`: large datagrams
  * were sent since the last confirmation; `silent`: they seem to be unanswered. */
 bool path_poll(struct path *p, usec now, bool busy, bool silent, const struct rng *rng, uint32_t *size);
+/* When path_poll has something to do by itself. Confirmations also need `busy` or `silent`: who calls looks about
+ * once a second whether they are. */
 usec path_deadline(const struct path *p);
 
 /* An echo came back; true if `found` changed. */
