@@ -49,7 +49,8 @@ static struct open_packet **find_slot(struct fragments *f, uint32_t id, usec now
 	struct open_packet **free_slot = NULL, **oldest = &f->open[0];
 	for (size_t i = 0; i < FRAGMENTS_OPEN; i++) {
 		struct open_packet **slot = &f->open[i];
-		if (*slot && now - (*slot)->since > FRAGMENTS_LIFETIME) {
+		/* not `now - since`: another lane's clock reading may be a moment newer */
+		if (*slot && now > (*slot)->since + FRAGMENTS_LIFETIME) {
 			packet_free(*slot);
 			*slot = NULL;
 		}
