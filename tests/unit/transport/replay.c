@@ -1,0 +1,105 @@
+/* The replay window against a naive model: the set of all counters seen, and the highest. */
+#include "seeded.h"
+
+#include "transport/replay.h"
+
+#include <string.h>
+
+#define MODEL_MAX 400000
+
+struct model {
+	uint64_t next;
+	bool seen[MODEL_MAX];
+};
+
+static bool model_accepts(struct model *m, uint64_t counter)
+{
+	if (m->seen[counter] || counter + REPLAY_WINDOW < m->next)
+		return false;
+	m->seen[counter] = true;
+	if (counter >= m->next)
+		m->next = counter + 1;
+	return true;
+}
+
+static struct model model;
+
+static void test_random_walks_agree_with_a_set(void **state)
+{
+	(void)state;
+	for (uint64_t round = 0; round < 20; round++) {
+		struct seeded seed = {round};
+		struct replay window = {0};
+		memset(&model, 0, sizeof model);
+		uint64_t top = 0;
+		for (int i = 0; i < 30000; i++) {
+			uint32_t kind = seeded_below(&seed, 100);
+			uint64_t counter = top;
+			if (kind < 60)
+				counter = top + seeded_below(&seed, 4);
+			else if (kind < 95 && top)
+				counter = top - seeded_below(&seed, (uint32_t)(top < 9000 ? top : 9000));
+			else if (kind == 99)
+				counter = top + seeded_below(&seed, 20000);
+			if (counter >= MODEL_MAX)
+				break;
+			bool expected = model_accepts(&model, counter);
+			assert_int_equal(replay_accept(&window, counter) == OK, expected);
+			assert_int_equal(window.next, model.next);
+			if (counter > top)
+				top = counter;
+		}
+	}
+}
+
+static void test_edges_of_the_window(void **state)
+{
+	(void)state;
+	for (uint64_t top = REPLAY_WINDOW; top < REPLAY_WINDOW + 200; top++) {
+		struct replay window = {0};
+		assert_int_equal(replay_accept(&window, top), OK);
+		assert_int_equal(replay_accept(&window, top - REPLAY_WINDOW + 1), OK);
+		assert_int_equal(replay_accept(&window, top - REPLAY_WINDOW + 1), ERR_REPLAY);
+		assert_int_equal(replay_accept(&window, top - REPLAY_WINDOW), ERR_REPLAY);
+		assert_int_equal(replay_accept(&window, 0), ERR_REPLAY);
+	}
+}
+
+static void test_a_whole_window_may_arrive_backwards(void **state)
+{
+	(void)state;
+	struct replay window = {0};
+	for (uint64_t i = REPLAY_WINDOW; i-- > 0;)
+		assert_int_equal(replay_accept(&window, 1000 + i), OK);
+	for (uint64_t i = 0; i < REPLAY_WINDOW; i++)
+		assert_int_equal(replay_accept(&window, 1000 + i), ERR_REPLAY);
+}
+
+static void test_great_jumps(void **state)
+{
+	(void)state;
+	struct replay window = {0};
+	for (unsigned bit = 0; bit < 64; bit++) {
+		uint64_t counter = UINT64_C(1) << bit;
+		assert_int_equal(replay_accept(&window, counter), OK);
+		assert_int_equal(replay_accept(&window, counter), ERR_REPLAY);
+		if (counter > 2)
+			assert_int_equal(replay_accept(&window, counter - 1), OK);
+	}
+	assert_int_equal(replay_accept(&window, UINT64_MAX - 1), OK);
+	assert_int_equal(replay_accept(&window, UINT64_MAX - 1), ERR_REPLAY);
+	struct replay before = window;
+	assert_int_equal(replay_accept(&window, UINT64_MAX), ERR_REPLAY);
+	assert_memory_equal(&window, &before, sizeof window);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_random_walks_agree_with_a_set),
+		cmocka_unit_test(test_edges_of_the_window),
+		cmocka_unit_test(test_a_whole_window_may_arrive_backwards),
+		cmocka_unit_test(test_great_jumps),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
