@@ -1,5 +1,8 @@
 #include "transport/segment.h"
 
+#include <arpa/inet.h>
+
+#define PACKET_MAX 65535 /* what lengths on the wire can say */
 #define TCP_FIN 0x01
 #define TCP_PSH 0x08
 #define TCP_CWR 0x80
@@ -43,7 +46,7 @@ enum err segmenter_init(struct segmenter *s, const struct virtio_net_hdr *header
 		     ip_checksum_offset(s->ip.protocol) != 0 &&
 		     s->checksum_offset == ip_checksum_offset(s->ip.protocol);
 	if (gso_type == VIRTIO_NET_HDR_GSO_NONE)
-		return OK;
+		return len <= PACKET_MAX ? OK : ERR_FORMAT;
 	if (gso_type != VIRTIO_NET_HDR_GSO_TCPV4 && gso_type != VIRTIO_NET_HDR_GSO_TCPV6 &&
 		gso_type != VIRTIO_NET_HDR_GSO_UDP_L4)
 		return ERR_UNSUPPORTED;
@@ -54,7 +57,7 @@ enum err segmenter_init(struct segmenter *s, const struct virtio_net_hdr *header
 	s->payload_each = header->gso_size;
 	s->count = (uint32_t)((payload + s->payload_each - 1) / s->payload_each);
 	s->largest = s->header_len + (payload < s->payload_each ? payload : s->payload_each);
-	return OK;
+	return s->largest <= PACKET_MAX ? OK : ERR_FORMAT;
 }
 
 /* The headers of segment `index`, which holds payload from `at` on (RFC 9293: sequence numbers,
@@ -72,8 +75,12 @@ static void fix_headers(const struct segmenter *s, uint8_t *out, size_t len, boo
 	} else {
 		be16_put(layer4 + 4, (uint16_t)(len - s->checksum_start));
 	}
-	uint16_t pseudo = ip_fold(ip_pseudo_sum(&s->ip, len - s->checksum_start));
-	memcpy(layer4 + s->checksum_offset, &pseudo, 2);
+	/* The pseudo-header's sum changes by the length alone. It is not made anew: behind extension headers or a
+	 * source route the protocol and the destination that count stand elsewhere. */
+	uint16_t sum, before = htons((uint16_t)(s->len - s->checksum_start));
+	memcpy(&sum, layer4 + s->checksum_offset, 2);
+	sum = ip_fold((uint64_t)sum + (uint16_t)~before + htons((uint16_t)(len - s->checksum_start)));
+	memcpy(layer4 + s->checksum_offset, &sum, 2);
 }
 
 size_t segmenter_next(struct segmenter *s, uint8_t *out)

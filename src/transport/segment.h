@@ -22,7 +22,7 @@ struct segmenter {
 	size_t payload_each; /* all but the last segment's */
 	size_t at;           /* payload bytes given out */
 	uint32_t count, index;
-	size_t largest; /* length of the first packet: none is longer */
+	size_t largest; /* length of the first packet: none is longer; at most 65535 */
 	uint16_t checksum_start, checksum_offset;
 	bool is_tcp, partial, needs_sum;
 };
