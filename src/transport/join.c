@@ -2,6 +2,7 @@
 
 #define TCP_ACK 0x10
 #define TCP_PSH 0x08
+#define IP_DONT_FRAGMENT 0x40 /* in the byte of flags */
 #define SUPER_PACKET_MAX 65535
 #define UDP_SEGMENTS_MAX 64 /* what kernels before 6.9 take */
 
@@ -85,8 +86,8 @@ static bool checksum_is_right(const struct candidate *c)
 static bool is_segment(const struct joiner *j, struct candidate *c)
 {
 	const struct ip_packet *ip = c->ip;
-	if (ip->is_fragment || (ip->v4 && ip->header_len != 20))
-		return false;
+	if (ip->is_fragment || (ip->v4 && (ip->header_len != 20 || ip_fold(ip_sum(c->packet, 20, 0)) != 0xffff)))
+		return false; /* a damaged header must not come out mended */
 	c->layer4 = c->packet + ip->header_len;
 	if (ip->protocol == IP_PROTOCOL_TCP) {
 		if (c->len < (size_t)ip->header_len + TCP_HEADER_MIN)
@@ -123,6 +124,9 @@ static bool continues(const struct join_flow *f, const struct candidate *c)
 	const uint8_t *h = f->headers, *p = c->packet;
 	if (f->is_closed || f->segments == JOIN_SEGMENTS || f->header_len != c->header_len ||
 		c->payload_len > f->payload_each || f->len + c->payload_len > SUPER_PACKET_MAX)
+		return false;
+	/* A packet that may be fragmented is known by its identification (RFC 6864); cut again, they count up. */
+	if (c->ip->v4 && !(p[6] & IP_DONT_FRAGMENT) && be16_get(p + 4) != (uint16_t)(be16_get(h + 4) + f->segments))
 		return false;
 	/* IPv4: version, TOS; flags, offset, TTL, protocol. IPv6: version, class, label; next, hops. */
 	bool ip_equal = c->ip->v4 ? memcmp(h, p, 2) == 0 && memcmp(h + 6, p + 6, 4) == 0
