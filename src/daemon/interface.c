@@ -1,6 +1,7 @@
 #include "daemon/interface.h"
 
 #include "base/log.h"
+#include "engine/lane.h"
 #include "net/netlink.h"
 #include "net/netlink_monitor.h"
 #include "net/netlink_route.h"
@@ -93,12 +94,27 @@ uint32_t interface_queues(const struct interface *i) { return tun_n_queues(i->tu
 const char *interface_name(const struct interface *i) { return tun_name(i->tun); }
 uint32_t interface_mtu(const struct interface *i) { return i->mtu; }
 
+/* Super-packets as large as one send to the outside carries, and no larger: a few segments more would
+ * cost a send of their own each time. */
+static void set_super_packet(struct interface *i, uint32_t mtu)
+{
+	uint32_t segments = LANE_SEND_MAX / (mtu + FRAME_HEADER_LEN + DATA_OVERHEAD);
+	if (segments > LANE_SEGMENTS_MAX)
+		segments = LANE_SEGMENTS_MAX;
+	/* 60: IPv6 and TCP headers; 321: what Linux keeps free for the headers of every layer. */
+	uint32_t bytes = segments * (mtu - 60) + 321;
+	if (bytes < 65536 && netlink_link_set_gso_max(i->netlink, tun_ifindex(i->tun), bytes, NULL) != OK)
+		log_debug("%s: the kernel keeps its own size of super-packets", tun_name(i->tun));
+}
+
 enum err interface_set_mtu(struct interface *i, uint32_t mtu, struct fault *fault)
 {
 	enum err err = netlink_link_set_mtu(i->netlink, tun_ifindex(i->tun), mtu, fault);
-	if (err == OK)
-		i->mtu = mtu;
-	return err;
+	if (err != OK)
+		return err;
+	i->mtu = mtu;
+	set_super_packet(i, mtu);
+	return OK;
 }
 
 uint32_t interface_outer_mtu(struct interface *i, const struct addr *remote, uint32_t mark)

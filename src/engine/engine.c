@@ -239,6 +239,8 @@ void engine_set_endpoint(struct engine *e, uint32_t number, const struct addr *a
 	struct peer *p = number < e->n_peers ? e->peers[number] : NULL;
 	if (!p)
 		return;
+	if (!addr_equal(&p->configured, address))
+		p->attempts = 1; /* it has moved: call there next, not where it was */
 	p->configured = *address;
 	p->retry_at = 0;
 	peer_wake(p, now);

@@ -40,10 +40,8 @@ static void to_initiator(struct engine *e, const struct event *event, usec now)
 		bool waited = initiator_state(p->initiator) == INITIATOR_WAITS_RESP;
 		enum err err = initiator_input(p->initiator, event->data, event->len, now);
 		count_refusal(e, err);
-		if (err == OK && waited && initiator_state(p->initiator) == INITIATOR_WAITS_ACCEPT) {
-			p->calling = event->from; /* whoever signed Resp is there */
-			peer_finish_initiated(p, now);
-		}
+		if (err == OK && waited && initiator_state(p->initiator) == INITIATOR_WAITS_ACCEPT)
+			peer_finish_initiated(p, &event->from, now);
 		peer_wake(p, now);
 		return;
 	}

@@ -7,8 +7,6 @@
 
 #include <stdlib.h>
 
-#define SEGMENTS_MAX 64	   /* of one send: UDP_SEGMENT's limit */
-#define SEND_MAX 65000	   /* bytes of one send: an IP packet's length field is the limit */
 #define BUFFER_LEN (2 * 65536 + 4096)
 
 static enum err joiner_deliver(struct lane *lane, const struct iovec *iov, int n)
@@ -95,8 +93,8 @@ static void seal_at_end(struct lane *lane, size_t used, size_t plain)
 
 	/* One send takes datagrams of one size, the last perhaps shorter. */
 	if (lane->n_sealed &&
-		(wire > lane->segment || lane->is_closed || lane->n_sealed == SEGMENTS_MAX ||
-			lane->end - lane->start + wire > SEND_MAX))
+		(wire > lane->segment || lane->is_closed || lane->n_sealed == LANE_SEGMENTS_MAX ||
+			lane->end - lane->start + wire > LANE_SEND_MAX))
 		batch_send(lane, true);
 	memset(datagram + DATA_HEADER_LEN + used, 0, plain - used);
 	if (keys_seal(lane->keys, lane->number, datagram, plain, keys_take_counters(lane->keys, 1)) != OK) {
@@ -270,5 +268,6 @@ void lane_end(struct lane *lane)
 	lane->keys = NULL;
 	lane->route = NULL;
 	lane->source_peer = NULL;
+	lane->receive_keys = NULL;
 	grace_read_end();
 }

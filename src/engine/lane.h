@@ -13,6 +13,9 @@
 
 #include <linux/virtio_net.h>
 
+#define LANE_SEGMENTS_MAX 64 /* datagrams of one send: UDP_SEGMENT's limit */
+#define LANE_SEND_MAX 65000  /* bytes of one send: an IP packet's length field is the limit */
+
 /* Opens a read section at time `now`. */
 void lane_begin(struct lane *lane, usec now);
 

@@ -5,6 +5,13 @@
 #include "engine/peer.h"
 #include "transport/join.h"
 
+/* What has come from one peer and is not yet noted there. */
+struct tally {
+	struct peer *peer;
+	uint64_t bytes;
+	uint32_t packets;
+};
+
 struct lane {
 	struct engine *engine;
 	uint32_t number;
@@ -24,6 +31,9 @@ struct lane {
 
 	/* Receiving. */
 	struct joiner join;
+	struct tally tally;
+	struct keys *receive_keys; /* of the last datagram, within this read section ... */
+	uint32_t receive_index;	   /* ... and what it named */
 	struct peer *source_peer; /* of the last packet whose source was checked ... */
 	bool source_v4;
 	uint8_t source[16]; /* ... and that source */

@@ -46,7 +46,8 @@ void peer_publish_path(struct peer *p);
 void peer_wake(struct peer *p, usec when);
 /* Does what is due. */
 void peer_tick(struct peer *p, usec now);
-void peer_finish_initiated(struct peer *p, usec now);
+/* Resp, whose last part came from `from`, was right: Finish is built. */
+void peer_finish_initiated(struct peer *p, const struct endpoint *from, usec now);
 void peer_notice(struct peer *p, enum notice notice, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* A datagram of `plain` bytes with a probe frame. */
 void peer_send_probe(struct peer *p, const uint8_t nonce[PROBE_LEN], uint8_t flags, size_t plain, usec now);

@@ -101,30 +101,61 @@ static void take_frame(struct lane *lane, const struct arrival *a, const struct 
 	}
 }
 
-/* Times, counts, and whether the sender's address has changed. */
-static void note_arrival(struct lane *lane, const struct arrival *a, size_t wire, bool was_heard, bool is_newest)
+static void post_arrival(struct lane *lane, const struct arrival *a, enum event_kind kind, size_t wire)
 {
-	struct peer *p = a->peer;
-	atomic_store_explicit(&p->last_receive, lane->now, memory_order_relaxed);
-	if (atomic_load_explicit(&p->unanswered_since, memory_order_relaxed))
-		atomic_store_explicit(&p->unanswered_since, 0, memory_order_relaxed);
-	atomic_fetch_add_explicit(&p->rx_bytes, wire, memory_order_relaxed);
+	struct event event = { .kind = kind, .index = keys_local_index(a->keys), .peer = a->peer->number,
+		.counter = a->counter, .from = *a->from, .len = (uint16_t)(wire < UINT16_MAX ? wire : UINT16_MAX) };
+	if (!lane_post(lane, &event) && kind == EVENT_MOVED)
+		atomic_store(&a->peer->is_moving, false);
+}
 
-	struct event event = { .index = keys_local_index(a->keys), .peer = p->number, .counter = a->counter, .from = *a->from };
-	if (!was_heard) {
-		event.kind = EVENT_HEARD;
-		lane_post(lane, &event);
-	}
-	struct route *route = atomic_load_explicit(&p->route, memory_order_acquire);
+/* Has the sender's address changed? Until the new one is proven, what came from it is counted. */
+static void note_address(struct lane *lane, const struct arrival *a, size_t wire, bool is_newest)
+{
+	struct route *route = atomic_load_explicit(&a->peer->route, memory_order_acquire);
 	if (route && addr_equal(&route->to.remote, &a->from->remote)) {
 		if (!atomic_load_explicit(&route->is_proven, memory_order_relaxed))
 			atomic_fetch_add_explicit(&route->received, wire, memory_order_relaxed);
-	} else if (is_newest && !a->is_packets_only && !atomic_exchange(&p->is_moving, true)) {
-		event.kind = EVENT_MOVED;
-		event.len = (uint16_t)(wire < UINT16_MAX ? wire : UINT16_MAX);
-		if (!lane_post(lane, &event))
-			atomic_store(&p->is_moving, false);
+	} else if (is_newest && !a->is_packets_only && !atomic_exchange(&a->peer->is_moving, true)) {
+		post_arrival(lane, a, EVENT_MOVED, wire);
 	}
+}
+
+/* Counts and times go to the peer once a batch, not once a datagram. */
+static void tally_flush(struct lane *lane)
+{
+	struct peer *p = lane->tally.peer;
+	if (!p)
+		return;
+	atomic_store_explicit(&p->last_receive, lane->now, memory_order_relaxed);
+	if (atomic_load_explicit(&p->unanswered_since, memory_order_relaxed))
+		atomic_store_explicit(&p->unanswered_since, 0, memory_order_relaxed);
+	atomic_fetch_add_explicit(&p->rx_bytes, lane->tally.bytes, memory_order_relaxed);
+	if (lane->tally.packets) {
+		atomic_fetch_add_explicit(&p->rx_packets, lane->tally.packets, memory_order_relaxed);
+		atomic_store_explicit(&p->last_receive_packet, lane->now, memory_order_relaxed);
+	}
+	lane->tally = (struct tally){ 0 };
+}
+
+static void tally_add(struct lane *lane, struct peer *p, size_t bytes, uint32_t packets)
+{
+	if (lane->tally.peer != p) {
+		tally_flush(lane);
+		lane->tally.peer = p;
+	}
+	lane->tally.bytes += bytes;
+	lane->tally.packets += packets;
+}
+
+/* The keys that a datagram names. Neighbours mostly name the same. */
+static struct keys *find_keys(struct lane *lane, uint32_t index)
+{
+	if (!lane->receive_keys || lane->receive_index != index) {
+		lane->receive_keys = index_find(lane->engine->index, index);
+		lane->receive_index = index;
+	}
+	return lane->receive_keys;
 }
 
 static void take_data(struct lane *lane, const struct endpoint *from, uint8_t *datagram, size_t len)
@@ -133,7 +164,7 @@ static void take_data(struct lane *lane, const struct endpoint *from, uint8_t *d
 		lane_drop(lane, DROP_UNKNOWN_TYPE);
 		return;
 	}
-	struct arrival a = { .from = from, .keys = index_find(lane->engine->index, le32_get(datagram + 4)) };
+	struct arrival a = { .from = from, .keys = find_keys(lane, le32_get(datagram + 4)) };
 	if (!a.keys) {
 		lane_drop(lane, DROP_UNKNOWN_INDEX);
 		return;
@@ -148,7 +179,9 @@ static void take_data(struct lane *lane, const struct endpoint *from, uint8_t *d
 		lane_drop(lane, err == ERR_REPLAY ? DROP_REPLAY : err == ERR_NOMEM ? DROP_MEMORY : DROP_FORGED);
 		return;
 	}
-	note_arrival(lane, &a, len, was_heard, is_newest);
+	if (!was_heard)
+		post_arrival(lane, &a, EVENT_HEARD, 0);
+	note_address(lane, &a, len, is_newest);
 
 	struct reader r = reader_of(plain.data, plain.len);
 	struct frame frame;
@@ -159,10 +192,7 @@ static void take_data(struct lane *lane, const struct endpoint *from, uint8_t *d
 	}
 	if (err == ERR_FORMAT)
 		lane_drop(lane, DROP_BAD_FRAME);
-	if (packets) {
-		atomic_fetch_add_explicit(&a.peer->rx_packets, packets, memory_order_relaxed);
-		atomic_store_explicit(&a.peer->last_receive_packet, lane->now, memory_order_relaxed);
-	}
+	tally_add(lane, a.peer, len, packets);
 }
 
 static void take_datagram(struct lane *lane, const struct endpoint *from, uint8_t *datagram, size_t len)
@@ -188,4 +218,5 @@ void lane_datagrams(struct lane *lane, const struct endpoint *from, uint8_t *dat
 		segment = len;
 	for (size_t at = 0; at < len; at += segment)
 		take_datagram(lane, from, data + at, len - at < segment ? len - at : segment);
+	tally_flush(lane);
 }

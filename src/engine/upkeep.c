@@ -142,12 +142,13 @@ static void send_handshake(void *context, const uint8_t *data, size_t len)
 		lane_drop(call->lane, DROP_SEND);
 }
 
-/* The address to call: where the peer was last, and where it is configured to be, in turn. */
+/* The address to call: where the peer was last, if it has answered from there, and where it is configured to be, in
+ * turn. */
 static bool pick_address(struct peer *p)
 {
 	struct route *route = atomic_load(&p->route);
 	bool is_configured = !addr_is_unset(&p->configured);
-	if (route && (!is_configured || p->attempts % 2 == 0)) {
+	if (route && atomic_load(&route->is_proven) && (!is_configured || p->attempts % 2 == 0)) {
 		p->calling = route->to;
 		return true;
 	}
@@ -177,8 +178,9 @@ static void begin_handshake(struct peer *p, usec now)
 	e->counts.initiated++;
 }
 
-/* Resp was right and Finish is built: the session waits for Accept. */
-void peer_finish_initiated(struct peer *p, usec now)
+/* The session waits for Accept. A Resp is authentic wherever it comes from: only what came from the address
+ * called proves that address, and none that somebody else forwards it from takes its place. */
+void peer_finish_initiated(struct peer *p, const struct endpoint *from, usec now)
 {
 	struct session *s;
 	if (p->pending[1])
@@ -190,7 +192,10 @@ void peer_finish_initiated(struct peer *p, usec now)
 		return;
 	}
 	p->pending[1] = s;
-	peer_set_route(p, &p->calling, true, now);
+	bool is_proven = addr_equal(&from->remote, &p->calling.remote);
+	if (is_proven)
+		p->calling = *from; /* with the address of ours that it came to */
+	peer_set_route(p, &p->calling, is_proven, now);
 	p->moved_rank = s->rank;
 	p->moved_counter = 0;
 }

@@ -114,18 +114,29 @@ enum err netlink_link_set_up(struct netlink *netlink, uint32_t ifindex, struct f
 	return error ? netlink_refused(netlink, error, ifindex, "set up", fault) : OK;
 }
 
-enum err netlink_link_set_mtu(struct netlink *netlink, uint32_t ifindex, uint32_t mtu, struct fault *fault)
+static enum err set_number(struct netlink *netlink, uint32_t ifindex, uint16_t attribute, uint32_t value, const char *name,
+	struct fault *fault)
 {
 	struct netlink_request request;
 	struct ifinfomsg *info = netlink_request_init(&request, RTM_NEWLINK, 0, sizeof *info);
 	info->ifi_index = (int)ifindex;
-	mnl_attr_put_u32(&request.header, IFLA_MTU, mtu);
+	mnl_attr_put_u32(&request.header, attribute, value);
 	int error = netlink_request_run(netlink, &request, NULL, NULL);
 	if (!error)
 		return OK;
-	char what[48];
-	(void)snprintf(what, sizeof what, "set an MTU of %u on", mtu);
+	char what[64];
+	(void)snprintf(what, sizeof what, "set %s of %u on", name, value);
 	return netlink_refused(netlink, error, ifindex, what, fault);
+}
+
+enum err netlink_link_set_mtu(struct netlink *netlink, uint32_t ifindex, uint32_t mtu, struct fault *fault)
+{
+	return set_number(netlink, ifindex, IFLA_MTU, mtu, "an MTU", fault);
+}
+
+enum err netlink_link_set_gso_max(struct netlink *netlink, uint32_t ifindex, uint32_t bytes, struct fault *fault)
+{
+	return set_number(netlink, ifindex, IFLA_GSO_MAX_SIZE, bytes, "a largest super-packet", fault);
 }
 
 /* ---- addresses ---- */

@@ -38,6 +38,8 @@ enum err netlink_link_get(struct netlink *netlink, uint32_t ifindex, struct netl
 /* ERR_NOT_FOUND: no such interface, in all functions that change something. Other errors: ERR_IO. */
 enum err netlink_link_set_up(struct netlink *netlink, uint32_t ifindex, struct fault *fault);
 enum err netlink_link_set_mtu(struct netlink *netlink, uint32_t ifindex, uint32_t mtu, struct fault *fault);
+/* The largest super-packet that the interface is handed, in bytes. Kernels may know larger or smaller limits: ERR_IO. */
+enum err netlink_link_set_gso_max(struct netlink *netlink, uint32_t ifindex, uint32_t bytes, struct fault *fault);
 
 /*
  * Adds or removes an interface's address; `prefix` is the address with its network's length. There
