@@ -51,12 +51,11 @@ static uint32_t new_index(void *context)
 }
 
 /* A valid Finish: the session takes packets from now on; it is used for sending once heard. */
-static void established(void *context, const struct hs_result *result, const struct addr *source)
+static void established(void *context, const struct hs_result *result, const struct addr *proven)
 {
 	struct engine *e = context;
 	struct peer *p = engine_find_key_id(e, result->peer_key_id);
 	struct session *s;
-	(void)source;
 	if (!p)
 		return;
 	usec now = e->now;
@@ -69,7 +68,7 @@ static void established(void *context, const struct hs_result *result, const str
 	p->pending[0] = s;
 	p->moved_rank = s->rank;
 	p->moved_counter = 0;
-	peer_set_route(p, &e->answer_to, true, now); /* Finish answers what was sent there */
+	peer_set_route(p, &e->answer_to, addr_equal(&e->answer_to.remote, proven), now);
 	if (stream_send(s->stream, CONTROL_ACCEPT, VIEW(NULL, 0)) != OK)
 		lane_drop(engine_control_lane(e), DROP_MEMORY);
 	peer_wake(p, 0);

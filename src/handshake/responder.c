@@ -219,8 +219,9 @@ static enum err take_finish(const struct arrival *a, struct pending *p)
 		return ERR_FULL;
 	enum err e = finish_check(&result, &reject, &p->resp, &r->config, VIEW(p->in.message, p->in.len));
 	if (e == OK) {
+		struct addr proven = p->source;
 		pending_remove(r->pending, p);
-		r->config.established(r->config.context, &result, a->source);
+		r->config.established(r->config.context, &result, &proven);
 		hs_result_wipe(&result);
 		return OK;
 	}

@@ -33,8 +33,9 @@ struct responder_config {
 		void *context, const struct sig_public *key, const uint8_t key_id[KEY_ID_LEN]);
 	/* A random index that no session at this end uses. */
 	uint32_t (*new_index)(void *context);
-	/* Is the finished session to be taken? Called once, before anything else of it happens. */
-	void (*established)(void *context, const struct hs_result *result, const struct addr *source);
+	/* A finished session. Called once, before anything else of it happens. `proven`: the address that Resp went
+	 * to, and that is proven by that; the last part of Finish may have come from another. */
+	void (*established)(void *context, const struct hs_result *result, const struct addr *proven);
 	void *context;
 };
 
