@@ -68,7 +68,10 @@ static void established(void *context, const struct hs_result *result, const str
 	p->pending[0] = s;
 	p->moved_rank = s->rank;
 	p->moved_counter = 0;
-	peer_set_route(p, &e->answer_to, addr_equal(&e->answer_to.remote, proven), now);
+	bool is_proven = addr_equal(&e->answer_to.remote, proven);
+	peer_set_route(p, &e->answer_to, is_proven, now);
+	if (!is_proven) /* one full datagram at least came from there */
+		atomic_fetch_add(&atomic_load(&p->route)->received, HS_DATAGRAM_MAX);
 	if (stream_send(s->stream, CONTROL_ACCEPT, VIEW(NULL, 0)) != OK)
 		lane_drop(engine_control_lane(e), DROP_MEMORY);
 	peer_wake(p, 0);
