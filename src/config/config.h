@@ -58,6 +58,7 @@ struct config {
 	enum config_padding padding;
 	uint16_t mtu; /* 0: auto, else 1280..65535 */
 	uint32_t reauthenticate_s;
+	uint32_t rekey_s;
 	uint32_t max_pending_handshakes;
 	uint32_t handshake_rate; /* handshakes a second that one source address may start */
 	uint32_t fwmark;         /* 0: none */

@@ -56,6 +56,8 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
 		.help = "auto, or 1280 to 65535: the interface's largest packet" },
 	{ INTERFACE("Reauthenticate"), .parse = value_number, FIELD(reauthenticate_s), .min = 60, .max = 604800,
 		.unset = "3600", .help = "seconds until a peer has to prove its identity again" },
+	{ INTERFACE("Rekey"), .parse = value_number, FIELD(rekey_s), .min = 5, .max = 120, .unset = "120",
+		.help = "seconds of use after which a session's keys are replaced" },
 	{ INTERFACE("MaxPendingHandshakes"), .parse = value_number, FIELD(max_pending_handshakes), .min = 1, .max = 65536,
 		.unset = "1024", .help = "unfinished handshakes that are kept at a time" },
 	{ INTERFACE("HandshakeRate"), .parse = value_number, FIELD(handshake_rate), .min = 1, .max = 100000, .unset = "50",

@@ -42,7 +42,7 @@ struct config_key {
 	const char *help;
 };
 
-#define CONFIG_KEY_COUNT 22
+#define CONFIG_KEY_COUNT 23
 extern const struct config_key config_keys[CONFIG_KEY_COUNT];
 
 /* Whatever the case of its letters; NULL: there is none. */

@@ -174,6 +174,7 @@ static enum err set_up_engine(struct daemon *d, struct fault *fault)
 		.padding = c->padding == CONFIG_PADDING_NONE ? PADDING_NONE : PADDING_BUCKETS,
 		.tunnel_mtu = c->mtu,
 		.reauthenticate = c->reauthenticate_s * USEC_PER_SEC,
+		.rekey = c->rekey_s * USEC_PER_SEC,
 		.max_pending = c->max_pending_handshakes,
 		.handshake_rate = c->handshake_rate,
 		.host = { .interface_mtu = on_interface_mtu, .tunnel_mtu = on_tunnel_mtu, .notice = on_notice, .context = d },

@@ -70,8 +70,9 @@ static void established(void *context, const struct hs_result *result, const str
 	p->moved_counter = 0;
 	bool is_proven = addr_equal(&e->answer_to.remote, proven);
 	peer_set_route(p, &e->answer_to, is_proven, now);
-	if (!is_proven) /* one full datagram at least came from there */
-		atomic_fetch_add(&atomic_load(&p->route)->received, HS_DATAGRAM_MAX);
+	struct route *route = atomic_load(&p->route);
+	if (!is_proven && route) /* one full datagram at least came from there */
+		atomic_fetch_add(&route->received, HS_DATAGRAM_MAX);
 	if (stream_send(s->stream, CONTROL_ACCEPT, VIEW(NULL, 0)) != OK)
 		lane_drop(engine_control_lane(e), DROP_MEMORY);
 	peer_wake(p, 0);
@@ -241,9 +242,10 @@ void engine_set_endpoint(struct engine *e, uint32_t number, const struct addr *a
 	struct peer *p = number < e->n_peers ? e->peers[number] : NULL;
 	if (!p)
 		return;
-	if (!addr_equal(&p->configured, address))
-		p->attempts = 1; /* it has moved: call there next, not where it was */
-	p->configured = *address;
+	if (!addr_equal(&p->configured, address)) {
+		p->configured = *address;
+		peer_call_again(p);
+	}
 	p->retry_at = 0;
 	peer_wake(p, now);
 }

@@ -92,6 +92,7 @@ struct engine_config {
 	enum padding padding;
 	uint32_t tunnel_mtu; /* 0: auto */
 	usec reauthenticate;
+	usec rekey; /* age at which keys in use are replaced; 0: REKEY_DEFAULT */
 	uint32_t max_pending, handshake_rate;
 	struct engine_host host;
 };

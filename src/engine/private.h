@@ -46,6 +46,8 @@ void peer_publish_path(struct peer *p);
 void peer_wake(struct peer *p, usec when);
 /* Does what is due. */
 void peer_tick(struct peer *p, usec now);
+/* The configured address is another than before: it is called next, and a call elsewhere that waits for Resp ends. */
+void peer_call_again(struct peer *p);
 /* Resp, whose last part came from `from`, was right: Finish is built. */
 void peer_finish_initiated(struct peer *p, const struct endpoint *from, usec now);
 void peer_notice(struct peer *p, enum notice notice, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -10,8 +10,7 @@
 #include "transport/rekey.h"
 #include "transport/stream.h"
 
-#define REKEY_AFTER_INITIATOR (120 * USEC_PER_SEC)
-#define REKEY_AFTER_RESPONDER (135 * USEC_PER_SEC)
+#define REKEY_DEFAULT (120 * USEC_PER_SEC)
 #define PREVIOUS_LIFETIME (10 * USEC_PER_SEC)
 
 struct session {

@@ -178,6 +178,16 @@ static void begin_handshake(struct peer *p, usec now)
 	e->counts.initiated++;
 }
 
+void peer_call_again(struct peer *p)
+{
+	p->attempts = 1; /* not where it was */
+	if (p->initiator && initiator_state(p->initiator) == INITIATOR_WAITS_RESP &&
+		!addr_equal(&p->calling.remote, &p->configured)) {
+		initiator_free(p->initiator);
+		p->initiator = NULL;
+	}
+}
+
 /* The session waits for Accept. A Resp is authentic wherever it comes from: only what came from the address
  * called proves that address, and none that somebody else forwards it from takes its place. */
 void peer_finish_initiated(struct peer *p, const struct endpoint *from, usec now)
