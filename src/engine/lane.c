@@ -71,6 +71,9 @@ static void batch_send(struct lane *lane, bool is_building)
 		lane_drop(lane, DROP_UNPROVEN_PATH);
 	if (err == OK) {
 		atomic_fetch_add_explicit(&p->tx_bytes, len, memory_order_relaxed);
+		/* Of the datagram, not of a packet: gathered small ones get lost on a path that shrank, too. */
+		if (lane->segment > PATH_PLAIN_MIN + DATA_OVERHEAD && !atomic_load_explicit(&p->sent_large, memory_order_relaxed))
+			atomic_store_explicit(&p->sent_large, true, memory_order_relaxed);
 	} else if (err == ERR_TOO_BIG) {
 		lane_drop(lane, DROP_TOO_BIG);
 		struct event event = { .kind = EVENT_TOO_BIG, .peer = p->number };
@@ -156,15 +159,13 @@ static bool batch_direct(struct lane *lane, struct peer *p)
 
 /* ---- packets from the host ---- */
 
-static void note_sent(struct lane *lane, struct peer *p, uint32_t packets, bool is_large)
+static void note_sent(struct lane *lane, struct peer *p, uint32_t packets)
 {
 	atomic_fetch_add_explicit(&p->tx_packets, packets, memory_order_relaxed);
 	atomic_store_explicit(&p->last_send, lane->now, memory_order_relaxed);
 	atomic_store_explicit(&p->last_send_packet, lane->now, memory_order_relaxed);
 	if (atomic_load_explicit(&p->unanswered_since, memory_order_relaxed) == 0)
 		atomic_store_explicit(&p->unanswered_since, lane->now, memory_order_relaxed);
-	if (is_large && !atomic_load_explicit(&p->sent_large, memory_order_relaxed))
-		atomic_store_explicit(&p->sent_large, true, memory_order_relaxed);
 }
 
 /* A packet that fits goes into the open datagram, beside others, while it has room. */
@@ -251,8 +252,7 @@ void lane_packet(struct lane *lane, const struct virtio_net_hdr *header, uint8_t
 		want_session(lane, p, header, packet, len);
 		return;
 	}
-	bool is_large = FRAME_HEADER_LEN + s.largest > PATH_PLAIN_MIN;
-	note_sent(lane, p, s.count, is_large);
+	note_sent(lane, p, s.count);
 	if (FRAME_HEADER_LEN + s.largest > lane->plain_max)
 		add_fragments(lane, &s);
 	else if (s.count > 1)

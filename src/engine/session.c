@@ -142,8 +142,8 @@ static void switch_keys(struct session *s, struct keys *keys, struct epoch *epoc
 	e->counts.rekeys++;
 	peer_publish_keys(s->peer);
 
+	grace_wait(); /* no lane seals under them any more: retired earlier, what is in hand would be lost */
 	keys_retire(s->previous);
-	grace_wait(); /* no lane seals under them any more */
 	keys_wipe_sending(s->previous);
 }
 

@@ -1,4 +1,5 @@
 /* A peer's upkeep: handshakes begun and finished, which session is used, and everything timed. */
+#include "engine/grace.h"
 #include "engine/private.h"
 
 #include <stdlib.h>
@@ -61,15 +62,16 @@ static void use_session(struct peer *p, struct session *s, usec now)
 		p->old = s;
 		return;
 	}
-	if (before) {
-		if (is_preferred(s, before))
-			before->is_lapsing = true;
-		else
-			session_retire(before, now);
-		p->old = before;
-	}
 	p->active = s;
 	p->peer_alg = s->peer_alg;
+	peer_publish_keys(p);
+	if (before && is_preferred(s, before)) {
+		before->is_lapsing = true;
+	} else if (before) {
+		grace_wait(); /* what lanes are sealing under the old keys is not lost */
+		session_retire(before, now);
+	}
+	p->old = before;
 }
 
 static void send_staged(struct peer *p, usec now)
@@ -103,7 +105,6 @@ void peer_confirm(struct peer *p, struct session *s, usec now)
 		p->attempts = 0;
 	}
 	use_session(p, s, now);
-	peer_publish_keys(p);
 	p->must_connect = false;
 	p->backoff = 0;
 	p->retry_at = 0;
