@@ -4,8 +4,8 @@
 
 #define PROBE_TIMEOUT (400 * USEC_PER_MS)
 #define PROBE_TRIES 2
-#define CONFIRM_TRIES 3
-#define CONFIRM_EVERY (10 * USEC_PER_SEC)
+#define CONFIRM_TRIES 5 /* one in five datagrams lost is no smaller path */
+#define CONFIRM_EVERY (2 * USEC_PER_SEC)
 #define RAISE_EVERY (600 * USEC_PER_SEC)
 
 static uint32_t round_down(uint32_t size)

@@ -5,7 +5,7 @@
  * from PATH_PLAIN_MIN up to what the outgoing interface takes.
  *
  * Search: the largest first, since most paths carry it; then by halves. Two tries a size. When done, the
- * size found is confirmed again while large datagrams are sent, and falls back to the minimum when three
+ * size found is confirmed again while large datagrams are sent, and falls back to the minimum when five
  * confirmations in a row go unanswered; every ten minutes a larger one is tried.
  */
 #pragma once

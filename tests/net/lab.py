@@ -109,6 +109,16 @@ class Host(Namespace):
     def inner(self, family):
         return f"10.66.0.{self.number}" if family == 4 else f"fd66::{self.number}"
 
+    def move(self, family, last=77):
+        """Another address for eth0, as after changing to another network."""
+        n = self.number
+        if family == 4:
+            self.ip(f"addr flush dev eth0 scope global\naddr add 10.1.{n}.{last}/24 dev eth0\nroute add default via 10.1.{n}.1")
+            return f"10.1.{n}.{last}"
+        self.ip(f"addr flush dev eth0 scope global\naddr add fd01:{n}::{last}/64 dev eth0 nodad")
+        self.ip(f"route replace default via fd01:{n}::1")
+        return f"fd01:{n}::{last}"
+
     def link_in_middle(self):
         return f"h{self.number}"
 
