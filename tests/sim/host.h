@@ -1,0 +1,77 @@
+/*
+ * A host: one engine, a clock of its own (which may jump), an inbox between lanes and control thread,
+ * a UDP socket on the simulated network, and a TUN queue. What the daemon does with threads happens
+ * here in turns: datagrams and packets go to a lane, events wait in the inbox, and the control
+ * thread's turn comes a little later.
+ */
+#pragma once
+
+#include "engine/engine.h"
+#include "sim/inner.h"
+#include "sim/network.h"
+
+#define INBOX_MAX 256
+#define DATA_LANES 2
+
+struct observer;
+
+struct host_peer {
+	uint32_t host; /* number */
+	bool initiates, has_psk;
+	uint8_t psk[PSK_LEN];
+	uint32_t number; /* in the engine */
+};
+
+struct host {
+	struct world *world;
+	struct network *network;
+	struct ledger *ledger;
+	struct observer *observer;
+	struct stream_random random, keys; /* the world's and the engine's */
+	uint32_t number, node;
+	bool is_v4;
+
+	/* What the scenario chooses. */
+	const struct identity *identity;
+	struct engine_config config;
+	struct host_peer peers[HOSTS_MAX];
+	uint32_t n_peers;
+	usec keepalive;
+	bool joins_udp, is_under_load; /* always asks for cookies */
+	uint32_t interface_mtu;
+	usec lateness; /* of the control thread's turn, at most */
+
+	struct engine *engine; /* NULL: switched off */
+	usec clock_ahead; /* of simulated time */
+	struct event *inbox[INBOX_MAX];
+	uint32_t n_inbox;
+	struct datagram *arrived[64];
+	uint32_t n_arrived;
+	bool has_turn; /* a turn is arranged */
+	usec deadline; /* simulated time of the arranged tick */
+	uint32_t starts; /* how often it was switched on */
+	uint64_t ticks, ticks_before; /* caused by deadlines */
+	usec ticks_since;
+};
+
+/* Puts the host on the network. The scenario's fields must be set. */
+void host_attach(struct host *h, struct network *n, const struct addr *address);
+
+void host_start(struct host *h, const struct host *all);
+/* As killed: nothing is told to anybody. `politely`: engine_close first. */
+void host_stop(struct host *h, bool politely);
+
+usec host_clock(const struct host *h);
+/* The host's clock goes forward, as after a suspend. */
+void host_jump(struct host *h, usec by);
+/* It gets another address, as from a NAT. */
+void host_move(struct host *h, const struct addr *address);
+
+/* Sends `count` packets to the tunnel in one read of the TUN queue. */
+void host_write_packets(struct host *h, uint32_t to, uint32_t count, uint32_t largest);
+
+/* To the log: what it dropped and whom it talks to. */
+void host_describe(const struct host *h);
+
+/* What holds at any time within a host. */
+void host_check(struct host *h);
