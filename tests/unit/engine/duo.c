@@ -3,7 +3,6 @@
 #include "engine/grace.h"
 #include "wire/ip.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 struct duo_datagrams {
@@ -31,14 +30,14 @@ static struct endpoint endpoint_of(const struct duo_end *end)
 static enum err on_send(void *context, const struct endpoint *to, const uint8_t *data, size_t len, size_t segment)
 {
 	struct duo_end *end = context, *other = &end->duo->ends[!end->number];
-	assert_true(len > 0 && segment > 0 && segment <= len && (len + segment - 1) / segment <= LANE_SEGMENTS_MAX);
+	MUST(len > 0 && segment > 0 && segment <= len && (len + segment - 1) / segment <= LANE_SEGMENTS_MAX);
 	end->sent++;
 	if (segment > end->largest_sent)
 		end->largest_sent = segment;
 	if (to->remote.port != other->port || (end->duo->takes && segment > end->duo->takes))
 		return OK; /* lost on the way */
 	struct duo_datagrams *d = malloc(sizeof *d + len);
-	assert_non_null(d);
+	MUST(d);
 	*d = (struct duo_datagrams){.from = endpoint_of(end), .len = len, .segment = segment};
 	memcpy(d->bytes, data, len);
 	pthread_mutex_lock(&other->lock);
@@ -68,7 +67,7 @@ static enum err on_post(void *context, const struct event *event)
 	struct duo_end *end = context;
 	enum err err = ERR_FULL;
 	struct duo_events *e = malloc(sizeof *e);
-	assert_non_null(e);
+	MUST(e);
 	*e = (struct duo_events){.event = *event};
 	pthread_mutex_lock(&end->lock);
 	if (end->n_events < DUO_QUEUE_MAX) {
@@ -111,7 +110,7 @@ static void end_open(struct duo *d, uint32_t number)
 	end->in_tail = &end->in;
 	end->events_tail = &end->events;
 	pthread_mutex_init(&end->lock, NULL);
-	assert_int_equal(identity_generate(&end->identity, SIG_ML_DSA_65, seed), OK);
+	MUST(identity_generate(&end->identity, SIG_ML_DSA_65, seed) == OK);
 	struct engine_config config = {
 		.identity = end->identity,
 		.n_lanes = DUO_LANES,
@@ -130,19 +129,19 @@ static void end_open(struct duo *d, uint32_t number)
 			.context = end,
 			.joins_udp = d->joins_udp};
 	struct rng rng = seeded_rng(&end->seed);
-	assert_int_equal(engine_new(&end->engine, &config, end->io, &rng, d->now), OK);
+	MUST(engine_new(&end->engine, &config, end->io, &rng, d->now) == OK);
 }
 
 void duo_add_peer(struct duo *d, uint32_t number)
 {
 	struct duo_end *end = &d->ends[number], *other = &d->ends[!number];
 	struct prefix allowed[2];
-	assert_int_equal(prefix_parse(&allowed[0], number ? "10.0.0.1" : "10.0.0.2"), OK);
-	assert_int_equal(prefix_parse(&allowed[1], number ? "fd00::1" : "fd00::2"), OK);
+	MUST(prefix_parse(&allowed[0], number ? "10.0.0.1" : "10.0.0.2") == OK);
+	MUST(prefix_parse(&allowed[1], number ? "fd00::1" : "fd00::2") == OK);
 	struct peer_config config = {
 		.name = "other", .allowed_ips = allowed, .n_allowed_ips = 2, .initiates = number == 0};
 	memcpy(config.key_id, identity_key_id(other->identity), KEY_ID_LEN);
-	assert_int_equal(engine_add_peer(end->engine, &config, &end->peer), OK);
+	MUST(engine_add_peer(end->engine, &config, &end->peer) == OK);
 	if (config.initiates) {
 		struct endpoint to = endpoint_of(other);
 		engine_set_endpoint(end->engine, end->peer, &to.remote, d->now);
@@ -276,7 +275,7 @@ void duo_packet(struct duo *d, uint32_t end, uint32_t lane_number, const struct 
 {
 	struct lane *lane = engine_lane(d->ends[end].engine, lane_number);
 	uint8_t *copy = malloc(len);
-	assert_non_null(copy);
+	MUST(copy);
 	memcpy(copy, packet, len);
 	lane_begin(lane, d->now);
 	lane_packet(lane, header, copy, len);
@@ -303,10 +302,10 @@ size_t duo_udp(uint8_t *out, uint32_t end, bool v4, size_t payload, uint32_t sta
 		out[layer4 + UDP_HEADER_LEN + i] = (uint8_t)(stamp >> 8 * (i % 4));
 	struct ip_packet ip;
 	be16_put(out + (v4 ? 2 : 4), (uint16_t)(v4 ? len : len - 40));
-	assert_int_equal(ip_parse(&ip, out, len), OK);
+	MUST(ip_parse(&ip, out, len) == OK);
 	ip_set_length(out, &ip, len);
 	uint16_t pseudo = ip_fold(ip_pseudo_sum(&ip, len - layer4));
 	memcpy(out + layer4 + 6, &pseudo, 2);
-	assert_int_equal(ip_complete_checksum(out, len, layer4, 6), OK);
+	MUST(ip_complete_checksum(out, len, layer4, 6) == OK);
 	return len;
 }

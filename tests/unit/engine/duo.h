@@ -12,6 +12,16 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
+
+/* cmocka's assertions work in its own thread only. */
+#define MUST(condition)                                                                                                \
+	do {                                                                                                           \
+		if (!(condition)) {                                                                                    \
+			print_error("%s:%d: %s\n", __FILE__, __LINE__, #condition);                                    \
+			abort();                                                                                       \
+		}                                                                                                      \
+	} while (0)
 
 #define DUO_LANES 2
 #define DUO_QUEUE_MAX 512
