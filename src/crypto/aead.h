@@ -29,22 +29,27 @@ enum aead_direction { AEAD_SEAL, AEAD_OPEN };
 /* Not thread safe: one thread at a time. */
 struct aead;
 
-/* ERR_CRYPTO, ERR_ARGUMENT (unknown cipher). The key is copied into libcrypto's context. */
+/* Which libraries do the work on this machine, for the log: "OpenSSL 3.5.7", or "libipsec-mb 1.3.0", or one
+ * for each cipher. The first call, here or in aead_new, takes some milliseconds: libipsec-mb is tested in it. */
+const char *aead_provider_name(void);
+
+/* ERR_CRYPTO, ERR_ARGUMENT (unknown cipher). The key is copied. */
 enum err aead_new(
 	struct aead **ret, enum cipher cipher, enum aead_direction direction, const uint8_t key[static AEAD_KEY_LEN]);
 void aead_free(struct aead *aead); /* wipes; NULL is fine */
 
 /* In place: text[0..len) becomes ciphertext, the tag goes to text[len..len+16). ERR_ARGUMENT: made
- * for opening, or over 2 GiB; ERR_CRYPTO: libcrypto failed, and text and tag are zeroed. */
+ * for opening, or over 2 GiB; ERR_CRYPTO: the library failed, and text and tag are zeroed. */
 enum err aead_seal(struct aead *aead, const uint8_t nonce[static AEAD_NONCE_LEN], const uint8_t *aad, size_t aad_len,
 	uint8_t *text, size_t len);
 
 /* In place: text[0..len) is ciphertext, text[len..len+16) its tag. ERR_AUTH: forged or damaged;
- * text[0..len) then holds bytes that must not be used. ERR_ARGUMENT: made for sealing, or over 2 GiB. */
+ * text[0..len) then holds bytes that must not be used. ERR_ARGUMENT: made for sealing, or over 2 GiB.
+ * ERR_CRYPTO: no memory for what a thread needs once (libipsec-mb only). */
 enum err aead_open(struct aead *aead, const uint8_t nonce[static AEAD_NONCE_LEN], const uint8_t *aad, size_t aad_len,
 	uint8_t *text, size_t len);
 
 /* One message under a key that seals one message, once: ChaCha20-Poly1305 with a zero nonce
- * (protocol.md: the handshake's AEAD). In place, as above. On any error the text is zeroed. */
+ * (protocol.md: the handshake's AEAD). In place, as above. On any error the text is zeroed. Always libcrypto. */
 enum err aead_seal_once(const uint8_t key[static AEAD_KEY_LEN], struct view aad, uint8_t *text, size_t len);
 enum err aead_open_once(const uint8_t key[static AEAD_KEY_LEN], struct view aad, uint8_t *text, size_t len);

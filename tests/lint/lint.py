@@ -40,6 +40,7 @@ LAYERS = {
 # be replaced there.
 LIBRARIES = {
     "openssl/": "crypto",
+    "intel-ipsec-mb.h": "crypto",
     "libmnl/": "net",
     "jansson.h": "control cli daemon",
     "urcu": "engine daemon transport",

@@ -45,6 +45,7 @@ BAD = [
     ("libraries", 1, {"src/engine/a.h": HEADER, "src/engine/a.c": "#include <openssl/evp.h>\n"}),
     ("libraries", 1, {"src/daemon/a.h": HEADER, "src/daemon/a.c": "#include <libmnl/libmnl.h>\n"}),
     ("libraries", 1, {"src/config/a.h": HEADER, "src/config/a.c": "#include <jansson.h>\n"}),
+    ("libraries", 1, {"src/engine/a.h": HEADER, "src/engine/a.c": "#include <intel-ipsec-mb.h>\n"}),
     ("libraries", 1, {"src/net/a.h": HEADER, "src/net/a.c": "#include <urcu-qsbr.h>\n"}),
     ("unsafe", 2, {"src/cli/a.c": "void f(void)\n{ strcpy(a, b); }\n"}),
     ("unsafe", 1, {"src/cli/a.c": "int a = EVP_Cipher (c, o, i, 1);\n"}),
