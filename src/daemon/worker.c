@@ -10,8 +10,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define BATCH_MESSAGES 8 /* each up to 64 KiB of datagrams */
-#define ROUNDS 8	 /* of one side before the other gets its turn */
+/* A batch of one side is short enough that the other's packets do not wait for milliseconds. */
+#define BATCH_MESSAGES 8	/* received at once, each up to 64 KiB of datagrams */
+#define BATCH_PACKETS 64	/* read from the interface at most ... */
+#define BATCH_BYTES (256 * 1024) /* ... or as soon as they are so many bytes */
 
 static_assert(sizeof(struct virtio_net_hdr) == TUN_HEADER_LEN);
 
@@ -49,33 +51,31 @@ struct lane_io worker_io(struct worker *w)
 
 /* ---- the loop ---- */
 
-/* One batch of packets from the interface. false: nothing waits any more. */
-static bool pump_tun(struct worker *w)
+/* One batch of packets from the interface. */
+static void pump_tun(struct worker *w)
 {
-	bool more = true;
+	size_t bytes = 0;
 	lane_begin(w->lane, clock_now());
-	for (int i = 0; i < 64 && more; i++) {
+	for (int i = 0; i < BATCH_PACKETS && bytes < BATCH_BYTES; i++) {
+		struct virtio_net_hdr header;
 		size_t len;
 		enum err err = tun_read(w->tun, w->tun_queue, w->packet, TUN_READ_SIZE, &len);
 		if (err == ERR_NOT_FOUND)
 			atomic_store(&w->has_lost_interface, true);
-		more = err == OK;
-		if (more) {
-			struct virtio_net_hdr header;
-			memcpy(&header, w->packet, sizeof header);
-			lane_packet(w->lane, &header, w->packet + sizeof header, len - sizeof header);
-		}
+		if (err != OK)
+			break;
+		memcpy(&header, w->packet, sizeof header);
+		lane_packet(w->lane, &header, w->packet + sizeof header, len - sizeof header);
+		bytes += len;
 	}
 	lane_end(w->lane);
-	return more;
 }
 
 /* One batch of datagrams. */
-static bool pump_udp(struct worker *w)
+static void pump_udp(struct worker *w)
 {
-	enum err err = udp_receive(w->udp, w->batch);
-	if (err != OK)
-		return false;
+	if (udp_receive(w->udp, w->batch) != OK)
+		return;
 	lane_begin(w->lane, clock_now());
 	for (size_t i = 0; i < w->batch->n; i++) {
 		struct udp_message *m = &w->batch->messages[i];
@@ -84,7 +84,6 @@ static bool pump_udp(struct worker *w)
 		lane_datagrams(w->lane, &from, m->data, m->len, m->segment);
 	}
 	lane_end(w->lane);
-	return w->batch->n == w->batch->capacity;
 }
 
 static void *worker_run(void *argument)
@@ -96,15 +95,12 @@ static void *worker_run(void *argument)
 		int n = epoll_wait(w->epoll_fd, ready, 4, -1);
 		for (int i = 0; i < n; i++) {
 			int fd = ready[i].data.fd;
-			int rounds = ROUNDS;
 			if (fd == w->stop_fd)
 				stop = true;
 			else if (fd == udp_fd(w->udp))
-				while (pump_udp(w) && --rounds)
-					;
+				pump_udp(w);
 			else
-				while (pump_tun(w) && --rounds)
-					;
+				pump_tun(w);
 		}
 	}
 	grace_unregister_thread();
