@@ -78,7 +78,7 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
 	{ PEER("Endpoint"), .parse = value_endpoint, PEER_FIELD(endpoint),
 		.help = "host:port where the peer is reached; without it the peer has to call" },
 	{ PEER("Keepalive"), .parse = value_number, PEER_FIELD(keepalive_s), .min = 0, .max = 65535, .unset = "off",
-		.help = "seconds between empty datagrams that keep a NAT's mapping open; off for none" },
+		.help = "seconds of silence after which the peer is asked for a sign of life, which also keeps a NAT's mapping open; off for none" },
 	{ PEER("Protection"), .parse = value_word, .words = protections, .unset = "pq",
 		.help = "pq: post-quantum key exchange and signatures" },
 	{ PEER("PresharedKey"), .parse = value_path, PEER_FIELD(preshared_key),
