@@ -60,8 +60,11 @@ void lane_begin(struct lane *lane, usec now)
  * is_building; else the buffer is empty afterwards. */
 static void batch_send(struct lane *lane, bool is_building)
 {
-	if (lane->n_sealed == 0)
+	if (lane->n_sealed == 0) {
+		if (!is_building) /* a datagram that could not be sealed may have been to follow one that is sent */
+			lane->start = lane->end = 0;
 		return;
+	}
 	size_t len = lane->end - lane->start;
 	struct peer *p = lane->peer;
 	enum err err = ERR_STATE;
@@ -164,6 +167,8 @@ static void note_sent(struct lane *lane, struct peer *p, uint32_t packets)
 	atomic_fetch_add_explicit(&p->tx_packets, packets, memory_order_relaxed);
 	atomic_store_explicit(&p->last_send, lane->now, memory_order_relaxed);
 	atomic_store_explicit(&p->last_send_packet, lane->now, memory_order_relaxed);
+	if (atomic_load_explicit(&p->owed_since, memory_order_relaxed))
+		atomic_store_explicit(&p->owed_since, 0, memory_order_relaxed);
 	if (atomic_load_explicit(&p->unanswered_since, memory_order_relaxed) == 0)
 		atomic_store_explicit(&p->unanswered_since, lane->now, memory_order_relaxed);
 }

@@ -50,6 +50,7 @@ struct peer {
 	_Atomic uint32_t fragment_id;
 	_Atomic bool is_wanted, is_moving; /* an event is on its way */
 	_Atomic usec last_receive, last_send, last_receive_packet, last_send_packet;
+	_Atomic usec owed_since;       /* a packet came then, nothing was sent since; 0: nothing is owed */
 	_Atomic usec unanswered_since; /* something was sent then, nothing heard since; 0: all answered */
 	_Atomic bool sent_large;       /* since the path was last confirmed */
 	_Atomic uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;
@@ -88,6 +89,7 @@ void peer_set_route(struct peer *p, const struct endpoint *to, bool is_proven, u
 
 /* Keeps a packet until there is a session. ERR_FULL, ERR_NOMEM. Any thread. */
 enum err peer_stage(struct peer *p, const void *header, size_t header_len, const uint8_t *packet, size_t len);
+bool peer_has_staged(struct peer *p);
 /* Takes all staged packets (a list that the caller frees). */
 struct staged *peer_unstage(struct peer *p);
 void staged_free(struct staged *list);

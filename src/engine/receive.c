@@ -134,6 +134,8 @@ static void tally_flush(struct lane *lane)
 	if (lane->tally.packets) {
 		atomic_fetch_add_explicit(&p->rx_packets, lane->tally.packets, memory_order_relaxed);
 		atomic_store_explicit(&p->last_receive_packet, lane->now, memory_order_relaxed);
+		if (!atomic_load_explicit(&p->owed_since, memory_order_relaxed))
+			atomic_store_explicit(&p->owed_since, lane->now, memory_order_relaxed);
 	}
 	lane->tally = (struct tally){ 0 };
 }

@@ -121,6 +121,7 @@ void session_send(struct session *s, struct keys *keys, struct view frames, size
 	}
 	atomic_fetch_add_explicit(&p->tx_bytes, wire, memory_order_relaxed);
 	atomic_store_explicit(&p->last_send, now, memory_order_relaxed);
+	atomic_store_explicit(&p->owed_since, 0, memory_order_relaxed);
 }
 
 /* ---- rekey ---- */

@@ -235,7 +235,7 @@ static usec tick_initiator(struct peer *p, usec now)
 }
 
 /* Is a handshake to be begun? */
-static bool needs_handshake(const struct peer *p, usec now)
+static bool needs_handshake(struct peer *p, usec now)
 {
 	if (!p->initiates || p->initiator || p->pending[1])
 		return false;
@@ -245,7 +245,7 @@ static bool needs_handshake(const struct peer *p, usec now)
 		bool reauthenticate = p->active->is_initiator && age >= p->engine->config.reauthenticate;
 		return reauthenticate || (unanswered && since(unanswered, now) >= UNANSWERED_MAX);
 	}
-	return p->must_connect || p->keepalive || p->n_staged;
+	return p->must_connect || p->keepalive || peer_has_staged(p);
 }
 
 /* ---- what is sent by the clock ---- */
@@ -290,8 +290,8 @@ static usec tick_path(struct peer *p, usec now)
 
 static void tick_keepalive(struct peer *p, usec now)
 {
-	usec sent = atomic_load(&p->last_send), got = atomic_load(&p->last_receive_packet);
-	if (got > sent && since(got, now) >= PASSIVE_KEEPALIVE) {
+	usec sent = atomic_load(&p->last_send), owed = atomic_load(&p->owed_since);
+	if (owed && since(owed, now) >= PASSIVE_KEEPALIVE) {
 		session_send(p->active, NULL, VIEW(NULL, 0), 0, now);
 	} else if (p->keepalive && since(sent, now) >= p->keepalive) {
 		uint8_t nonce[PROBE_LEN]; /* a probe: its echo tells that the peer is there */
@@ -302,6 +302,19 @@ static void tick_keepalive(struct peer *p, usec now)
 	}
 }
 
+/* What we sent goes unanswered and we have nothing more to say: perhaps our address has changed, and the peer
+ * sends to the old one. A probe tells it the new one, long before a new handshake would. */
+static void tick_silence(struct peer *p, usec now)
+{
+	usec unanswered = atomic_load(&p->unanswered_since);
+	if (!p->initiates || !unanswered || since(unanswered, now) < SILENT_AFTER ||
+		since(atomic_load(&p->last_send), now) < SILENT_AFTER)
+		return;
+	uint8_t nonce[PROBE_LEN];
+	rng_fill(&p->engine->rng, nonce, sizeof nonce);
+	peer_send_probe(p, nonce, 0, 0, now);
+}
+
 static usec tick_active(struct peer *p, usec now)
 {
 	struct session *s = p->active;
@@ -310,6 +323,7 @@ static usec tick_active(struct peer *p, usec now)
 		return now;
 	}
 	tick_keepalive(p, now);
+	tick_silence(p, now);
 	usec deadline = earlier(tick_proof(p, now), tick_path(p, now));
 	return earlier(deadline, now + LOOK_EVERY);
 }

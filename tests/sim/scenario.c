@@ -17,6 +17,8 @@ struct scenario {
 	struct stream_random random;
 	usec ends; /* of the troubled part */
 	bool is_quiet;	  /* it is over */
+	bool is_calm;	  /* nothing goes wrong in this run at all */
+	enum { BOTH_WAYS, UP_ONLY, DOWN_ONLY } direction;
 	uint32_t addresses; /* given out so far */
 	usec pause;	  /* between bursts of a pair, on average */
 	uint32_t largest; /* payload */
@@ -144,6 +146,10 @@ static void traffic(void *context, void *owned)
 		return;
 	uint32_t client = 1 + random_below(&s->random, s->n_hosts - 1);
 	bool both = random_chance(&s->random, 600), up = random_chance(&s->random, 500);
+	if (!s->is_quiet && s->direction != BOTH_WAYS) {
+		both = false;
+		up = s->direction == UP_ONLY;
+	}
 	if (both || up)
 		burst(s, client, random_chance(&s->random, 20) ? INNER_NOBODY : 0);
 	if (both || !up)
@@ -237,6 +243,9 @@ static void begin(struct scenario *s, struct identity *const identities[IDENTITI
 	attacker_init(&s->attacker, &s->world, &s->network);
 	s->n_hosts = random_chance(r, 750) ? 2 : (uint32_t)random_between(r, 3, HOSTS_MAX);
 	choose_path(s);
+	s->is_calm = random_chance(r, 100);
+	if (s->is_calm)
+		s->network.conditions = (struct conditions){ .latency = 20000, .mtu = 1500 };
 	for (uint32_t i = 0; i < s->n_hosts; i++)
 		choose_host(s, i, identities);
 	choose_peers(s);
@@ -245,6 +254,7 @@ static void begin(struct scenario *s, struct identity *const identities[IDENTITI
 	s->attacker.interference = random_chance(r, 500) ? random_below(r, 300) : 0;
 	s->attacker.pause = random_between(r, 20, 2000) * USEC_PER_MS;
 	s->largest = random_chance(r, 300) ? 8000 : 1400;
+	s->direction = random_chance(r, 700) ? BOTH_WAYS : random_chance(r, 500) ? UP_ONLY : DOWN_ONLY;
 	s->pause = random_between(r, 200, 4000) * USEC_PER_MS;
 	static const uint32_t lengths[] = { 20, 60, 60, 150, 400, 900 };
 	s->ends = s->world.now + random_between(r, 5, lengths[random_below(r, 6)]) * USEC_PER_SEC;
@@ -252,6 +262,8 @@ static void begin(struct scenario *s, struct identity *const identities[IDENTITI
 		host_start(&s->hosts[i], s->hosts);
 	s->troubled.scenario = s->quiet.scenario = s;
 	world_at(&s->world, s->world.now, traffic, &s->troubled, NULL);
+	if (s->is_calm)
+		return;
 	if (random_chance(r, 800))
 		world_at(&s->world, s->world.now + random_between(r, 1, s->ends - s->world.now), trouble, s, NULL);
 	if (random_chance(r, 400))
@@ -310,6 +322,18 @@ static void check_strangers(struct scenario *s)
 		}
 }
 
+/* Where nothing goes wrong, handshakes are for beginnings, reauthentication and what was idle for 180 s. */
+static void check_calm(struct scenario *s, usec elapsed)
+{
+	for (uint32_t i = 0; s->is_calm && i < s->n_hosts; i++) {
+		uint64_t made = engine_handshake_counts(s->hosts[i].engine).established;
+		uint64_t most = s->hosts[i].n_peers * (2 + elapsed / (150 * USEC_PER_SEC));
+		if (made > most)
+			world_fail(&s->world, "host %u made %llu sessions in %llu s in which nothing went wrong", i,
+				(unsigned long long)made, (unsigned long long)(elapsed / USEC_PER_SEC));
+	}
+}
+
 static void check_recovery(struct scenario *s)
 {
 	usec until = s->world.now + RECOVERY;
@@ -330,9 +354,11 @@ struct result scenario_run(uint64_t seed, bool is_verbose, struct identity *cons
 	world_init(&s->world, seed, is_verbose);
 	s->random = random_fork(&s->world.random, 4);
 	begin(s, identities);
+	usec began = s->world.now;
 	world_run(&s->world, s->ends);
 	if (!s->world.has_failed) {
 		check_strangers(s);
+		check_calm(s, s->world.now - began);
 		calm_down(s);
 		check_recovery(s);
 	}
