@@ -149,3 +149,29 @@ def iperf(source, target, address, *options, seconds=2):
         server.terminate()
         server.wait(20)
         server.stdout.close()
+
+
+class Flood:
+    """Datagrams from one end that nobody answers. A context manager: it runs inside."""
+
+    def __init__(self, source, address, rate, size=1200, port=19998):
+        self.address, self.payload, self.pace = (address, port), bytes(size), wait.Pace(rate)
+        self.socket = source.socket(family_of(address), socket.SOCK_DGRAM)
+        self.stopped = threading.Event()
+
+    def _run(self):
+        while not self.stopped.is_set():
+            try:
+                self.socket.sendto(self.payload, self.address)
+            except OSError:  # full, or told that nobody listens
+                pass
+            self.pace.spent(len(self.payload))
+
+    def __enter__(self):
+        self.job = Job(self._run)
+        return self
+
+    def __exit__(self, *_):
+        self.stopped.set()
+        self.job.result()
+        self.socket.close()
