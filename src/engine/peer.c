@@ -149,6 +149,14 @@ enum err peer_stage(struct peer *p, const void *header, size_t header_len, const
 	return fits ? OK : ERR_FULL;
 }
 
+bool peer_has_staged(struct peer *p)
+{
+	pthread_mutex_lock(&p->lock);
+	bool any = p->staged_head;
+	pthread_mutex_unlock(&p->lock);
+	return any;
+}
+
 struct staged *peer_unstage(struct peer *p)
 {
 	pthread_mutex_lock(&p->lock);
