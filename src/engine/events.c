@@ -121,10 +121,12 @@ static void on_probe(struct peer *p, const struct event *event, usec now)
 	peer_wake(p, now);
 }
 
-static void on_moved(struct peer *p, const struct keys *keys, const struct event *event, usec now)
+static void on_moved(struct peer *p, const struct session *s, const struct keys *keys, const struct event *event, usec now)
 {
 	atomic_store(&p->is_moving, false);
 	uint64_t rank = keys_rank(keys);
+	if (s == p->old)
+		return; /* lapsing: the other end uses the active one, too */
 	if (rank < p->moved_rank || (rank == p->moved_rank && event->counter < p->moved_counter))
 		return; /* something newer came from elsewhere */
 	struct route *route = atomic_load(&p->route);
@@ -191,7 +193,7 @@ void engine_event(struct engine *e, const struct event *event, bool under_load, 
 	else if (event->kind == EVENT_PROBE)
 		on_probe(p, event, now);
 	else if (event->kind == EVENT_MOVED)
-		on_moved(p, keys, event, now);
+		on_moved(p, s, keys, event, now);
 	else
 		peer_wake(p, now);
 }

@@ -27,6 +27,8 @@ enum err peer_new(struct peer **ret, struct engine *e, const struct peer_config 
 	p->staged_tail = &p->staged_head;
 	p->deadline = USEC_NEVER;
 	atomic_store(&p->plain_max, PATH_PLAIN_MIN);
+	/* After a restart the peer may still hold parts of packets from before, for 2 s. */
+	atomic_store(&p->fragment_id, rng_u32(&e->rng));
 	pthread_mutex_init(&p->lock, NULL);
 	*ret = p;
 	return OK;
@@ -97,7 +99,7 @@ void peer_set_route(struct peer *p, const struct endpoint *to, bool is_proven, u
 		p->proof_due = now;
 		p->proof_interval = PROOF_FIRST;
 	}
-	if (has_moved && p->active) {
+	if (has_moved) {
 		path_reset(&p->path, path_plain_of_mtu(e->config.host.interface_mtu(e->config.host.context, &to->remote)), now);
 		peer_publish_path(p);
 	}

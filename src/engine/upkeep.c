@@ -27,6 +27,21 @@ void peer_publish_keys(struct peer *p)
 	atomic_store_explicit(&p->send_keys, keys, memory_order_release);
 }
 
+/* The peer's address follows the newest of the sessions that are used or begin. Where that one has ended, or is to
+ * lapse, the next may move it again. */
+static void follow_newest(struct peer *p)
+{
+	const struct session *all[] = { p->active, p->pending[0], p->pending[1] };
+	uint64_t newest = 0;
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		if (all[i] && keys_rank(all[i]->current) > newest)
+			newest = keys_rank(all[i]->current);
+	if (p->moved_rank > newest) {
+		p->moved_rank = newest;
+		p->moved_counter = 0;
+	}
+}
+
 void peer_drop_session(struct peer *p, struct session *s)
 {
 	if (!s)
@@ -40,6 +55,7 @@ void peer_drop_session(struct peer *p, struct session *s)
 			p->pending[i] = NULL;
 	peer_publish_keys(p);
 	session_free(s);
+	follow_newest(p);
 	peer_wake(p, 0);
 }
 
@@ -60,6 +76,7 @@ static void use_session(struct peer *p, struct session *s, usec now)
 	if (before && is_preferred(before, s)) {
 		s->is_lapsing = true;
 		p->old = s;
+		follow_newest(p);
 		return;
 	}
 	p->active = s;
@@ -274,6 +291,9 @@ static usec tick_proof(struct peer *p, usec now)
 
 static usec tick_path(struct peer *p, usec now)
 {
+	const struct route *route = atomic_load(&p->route);
+	if (!route || !atomic_load(&route->is_proven))
+		return USEC_NEVER; /* the little that may go there is not for large probes */
 	usec unanswered = atomic_load(&p->unanswered_since);
 	bool busy = atomic_load(&p->sent_large);
 	bool silent = busy && unanswered && since(unanswered, now) >= SILENT_AFTER;
