@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define COUNT_DEFAULT 500
+#define COUNT_DEFAULT 2000
 #define FAILURES_MAX 10
 #define TWICE_EVERY 50
 

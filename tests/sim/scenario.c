@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#define RECOVERY (60 * USEC_PER_SEC) /* so soon all talk again once the network is well */
+#define RECOVERY (120 * USEC_PER_SEC) /* so soon all talk again once the network is well: a lost call takes 30 s */
 #define TROUBLE_PAUSE (500 * USEC_PER_MS)
 
 struct scenario {
@@ -228,6 +228,10 @@ static void trouble(void *context, void *owned)
 static bool tap(void *context, uint32_t node, const struct datagram *d)
 {
 	struct scenario *s = context;
+	char to[ADDR_TEXT_LEN];
+	if (s->world.is_verbose && d->len && d->data[0] != MSG_DATA)
+		world_log(&s->world, "host %u: handshake datagram, type %u, part %u, %zu bytes to %s", node, d->data[0],
+			d->data[2], d->len, addr_format(&d->to, to));
 	observer_sent(&s->observer, node, d);
 	return attacker_tap(&s->attacker, node, d);
 }
