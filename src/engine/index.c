@@ -130,10 +130,12 @@ void index_free(struct index *x)
 	if (!x)
 		return;
 	struct cds_lfht_iter iter;
-	struct entry *e;
+	struct cds_lfht_node *node;
 	grace_read_begin();
-	cds_lfht_for_each_entry (x->table, &iter, e, node) {
-		if (cds_lfht_del(x->table, &e->node) == 0) {
+	/* Node by node: the loop over entries ends with an entry that would lie at NULL, which is undefined. */
+	cds_lfht_for_each (x->table, &iter, node) {
+		struct entry *e = caa_container_of(node, struct entry, node);
+		if (cds_lfht_del(x->table, node) == 0) {
 			e->next_removed = x->removed;
 			x->removed = e;
 		}
