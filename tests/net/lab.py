@@ -18,12 +18,14 @@ Lab.close, in the opposite order, whatever happened in between.
 
 import contextlib
 import ctypes
+import fcntl
 import ipaddress
 import itertools
 import os
 import pathlib
 import shutil
 import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -54,6 +56,8 @@ class Namespace:
     def __init__(self, name):
         self.name = name
         run("ip", "netns", "add", name)
+        # No second of duplicate address detection, in which a neighbour cannot be asked for.
+        self.run("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.all.accept_dad=0")
         self.ip("link set lo up")
 
     def close(self):
@@ -89,6 +93,15 @@ class Namespace:
     def socket(self, *arguments):
         with self.inside():
             return socket.socket(*arguments)
+
+    def finish_checksums(self, link):
+        """Checksums are computed here before packets leave through `link`, as for a simple network card.
+        (Between namespaces the kernel would leave them out altogether.)"""
+        siocethtool, ethtool_stxcsum = 0x8946, 0x17
+        value = (ctypes.c_uint32 * 2)(ethtool_stxcsum, 0)
+        request = struct.pack("16sP16x", link.encode(), ctypes.addressof(value))
+        with self.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            fcntl.ioctl(s, siocethtool, request)
 
     def links(self):
         """The names of the network interfaces."""
@@ -194,6 +207,13 @@ class Lab:
     def set_mtu(self, host, mtu):
         host.ip(f"link set eth0 mtu {mtu}")
         self.middle.ip(f"link set {host.link_in_middle()} mtu {mtu}")
+
+    def name_hosts(self, host, names):
+        """/etc/hosts of a host, for what is started from now on or looks again."""
+        folder = pathlib.Path(f"/etc/netns/{host.name}")
+        folder.mkdir(parents=True, exist_ok=True)
+        # In place: the file is mounted over /etc/hosts of what runs already.
+        (folder / "hosts").write_text("".join(f"{address} {name}\n" for name, address in names.items()))
 
     # ---- the program ----
 

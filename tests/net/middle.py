@@ -76,7 +76,7 @@ class Capture:
         self.path = path
         self.datagrams = []
         self.process = subprocess.Popen(
-            namespace.command("tcpdump", "-i", link, "-w", path, "-U", "-s", "0", "-B", "16384", "-Z", "root", expression),
+            namespace.command("tcpdump", "-i", link, "-w", path, "-U", "--immediate-mode", "-s", "0", "-B", "16384", "-Z", "root", expression),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert any("listening on" in line for line in self.process.stderr), "tcpdump listens"

@@ -61,8 +61,8 @@ class Program:
 
     def write(self):
         """The file anew, from interface and peers."""
-        lines = ["[interface]", f"ControlSocket = {self.socket}", f"StateDirectory = {self.state}"]
-        lines += [f"{key} = {value}" for key, value in self.interface.items()]
+        interface = {"ControlSocket": self.socket, "StateDirectory": self.state} | self.interface
+        lines = ["[interface]"] + [f"{key} = {value}" for key, value in interface.items()]
         for number, peer in enumerate(self.peers):
             lines += ["", f"[peer p{number}]"] + [f"{key} = {value}" for key, value in peer.items()]
         self.path.write_text("\n".join(lines) + "\n")
