@@ -1,0 +1,231 @@
+#!/usr/bin/env python3
+"""Makes the first inputs of the fuzz targets, in corpus/TARGET: one of each thing that a target takes.
+
+What a fuzzer finds beyond them may be added beside them; this script only writes its own files.
+"""
+
+import json
+import pathlib
+import struct
+
+HERE = pathlib.Path(__file__).resolve().parent
+VECTORS = json.loads((HERE.parent / "vectors" / "jorm4.json").read_text())
+
+
+def seed(target, name, data):
+    folder = HERE / "corpus" / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+def u8(*values):
+    return bytes(values)
+
+
+def u16(value):
+    return struct.pack("<H", value)
+
+
+def frame(kind, body, flags=0):
+    return struct.pack("<BBH", kind, flags, len(body)) + body
+
+
+def control(number, ack, type_, part, parts, body=b""):
+    return struct.pack("<HHBBB", number, ack, type_, part, parts) + body
+
+
+def tlv(type_, value):
+    return struct.pack("<BH", type_, len(value)) + value
+
+
+def checksum(data):
+    data += b"\0" * (len(data) % 2)
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total
+
+
+V4 = bytes([10, 0, 0, 2]), bytes([10, 0, 0, 3])
+V6 = bytes([0xFD] + 14 * [0] + [2]), bytes([0xFD] + 14 * [0] + [3])
+
+
+def packet(version, protocol, payload, tcp_flags=0x10, options=b"", partial=False):
+    """An IP packet with TCP or UDP; with a complete checksum, or the pseudo-header's sum."""
+    source, destination = V4 if version == 4 else V6
+    ports = struct.pack("!HH", 4000, 4001)
+    if protocol == 6:
+        size = 5 + len(options) // 4
+        layer4 = ports + struct.pack("!IIBBHHH", 1000, 2000, size << 4, tcp_flags, 500, 0, 0) + options + payload
+        at = 16
+    else:
+        layer4 = ports + struct.pack("!HH", 8 + len(payload), 0) + payload
+        at = 6
+    total = checksum(source + destination + struct.pack("!HH", protocol, len(layer4)))
+    if not partial:
+        total = ~checksum(struct.pack("!H", total) + b"" + layer4) & 0xFFFF or 0xFFFF
+    layer4 = layer4[:at] + struct.pack("!H", total) + layer4[at + 2 :]
+    if version == 6:
+        return struct.pack("!IHBB", 6 << 28, len(layer4), protocol, 64) + source + destination + layer4
+    header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(layer4), 7, 0x4000, 64, protocol, 0) + source + destination
+    return header[:10] + struct.pack("!H", ~checksum(header) & 0xFFFF) + header[12:] + layer4
+
+
+def virtio(flags=0, gso=0, header=0, size=0, start=0, offset=0):
+    return struct.pack("<BBHHHH", flags, gso, header, size, start, offset)
+
+
+def super_packets():
+    """Name -> virtio header and packet, one of each offload."""
+    return {
+        "plain": virtio() + packet(4, 17, b"hello"),
+        "partial6": virtio(1, 0, 0, 0, 40, 6) + packet(6, 17, b"hello", partial=True),
+        "tcp4": virtio(1, 1, 40, 100, 20, 16) + packet(4, 6, bytes(350), 0x19, partial=True),
+        "tcp6": virtio(1, 4, 72, 64, 40, 16) + packet(6, 6, bytes(200), 0x90, b"\x01" * 12, partial=True),
+        "udp4": virtio(1, 5, 28, 50, 20, 6) + packet(4, 17, bytes(175), partial=True),
+        "udp6": virtio(1, 5, 48, 50, 40, 6) + packet(6, 17, bytes(150), partial=True),
+    }
+
+
+def fragment(number, offset, total, data):
+    return frame(4, struct.pack("<IHH", number, offset, total) + data)
+
+
+def frames():
+    whole = packet(4, 17, bytes(range(200)))
+    stream = [packet(4, 6, bytes(50)), packet(6, 6, bytes(60), 0x18), packet(4, 1, b"\x08\0\0\0ping")]
+    return {
+        "packets": b"".join(frame(1, p) for p in stream) + bytes(20),
+        "partial": frame(1, packet(4, 17, b"x", partial=True), 1) + frame(1, packet(6, 6, b"y", partial=True), 1),
+        "fragments": fragment(5, 0, len(whole), whole[:100]) + fragment(5, 100, len(whole), whole[100:]),
+        "probe": frame(5, bytes(8)) + frame(5, bytes(range(8)), 1),
+        "control": frame(3, control(1, 0, 5, 0, 1, tlv(1, b"bye"))) + frame(3, control(0, 1, 0, 0, 1)),
+        "ethernet": frame(2, bytes(60)) + frame(77, b"later"),
+    }
+
+
+def step(op, body):
+    return u8(op) + u16(len(body)) + body
+
+
+def session_seeds():
+    for name, plain in frames().items():
+        for choice in (0, 13):
+            seed("session", f"{name}-{choice}", u8(choice) + step(1, plain) + u8(7 | 80, 20) + step(1, plain))
+    for name, data in super_packets().items():
+        body = data[:10] + u16(len(data) - 10) + data[10:]
+        seed("session", f"host-{name}", u8(1) + u8(5) + body + u8(7 | 40, 50) + u8(5) + body)
+    accept = u8(3 | 8, 1) + u16(4) + tlv(1, b"\x19")
+    seed("session", "messages", u8(4) + accept + u8(3, 200) + u16(3) + b"abc" + u8(3 | 8, 5) + u16(0))
+    seed("session", "rekey", u8(0) + u8(4, 0) + u8(7 | 16, 100) + u8(4 | 8, 3) + u16(1500) + u8(1) + u8(7 | 80, 90))
+    seed("session", "rekey2", u8(4) + u8(5) + virtio() + u16(33) + packet(4, 17, b"hello")
+         + u8(7 | 0xF0, 255) * 2 + u8(3 | 8, 3) + u16(1604) + bytes(1604))
+    seed("session", "moves", u8(0) + u8(6 | 8) + step(1, frame(1, packet(4, 17, b"x"))) + u8(7 | 80, 10)
+         + u8(6 | 16) + step(1, b""))
+    for i, vector in enumerate(VECTORS["data"][:4]):
+        seed("session", f"raw-{i}", u8(0) + step(0, bytes.fromhex(vector["datagram"])))
+    first = VECTORS["handshakes"][0]
+    body = bytes.fromhex(first["init"]["message"])
+    for i, datagram in enumerate(first["init"]["datagrams"]):
+        parts = datagram["header"], body[1184 * i : 1184 * i + 1184].hex(), datagram["mac1"], datagram["mac2"]
+        seed("session", f"init-{i}", u8(0) + step(0, bytes.fromhex("".join(parts))))
+    seed("session", "cookie", u8(0) + step(0, bytes.fromhex(first["cookie"]["datagram"])))
+
+
+def wire_seeds():
+    first = VECTORS["handshakes"][0]
+    for kind in ("init", "resp", "finish"):
+        message = bytes.fromhex(first[kind]["message"])
+        for i, datagram in list(enumerate(first[kind]["datagrams"]))[-1:]:
+            parts = datagram["header"], message[1184 * i : 1184 * i + 1184].hex(), datagram["mac1"], datagram["mac2"]
+            seed("wire", f"datagram-{kind}", u8(0) + bytes.fromhex("".join(parts)))
+    for name, plain in frames().items():
+        seed("wire", f"frames-{name}", u8(1) + plain)
+    seed("wire", "tlvs", u8(2) + tlv(1, b"abc") + tlv(9, b"") + tlv(255, bytes(300)))
+    seed("wire", "ipv4", u8(3) + packet(4, 6, b"data"))
+    seed("wire", "ipv6", u8(3) + packet(6, 17, b"data"))
+    seed("wire", "init", u8(4) + bytes.fromhex(first["init"]["message"]))
+    identity = VECTORS["identities"]["alice65"]
+    public = bytes.fromhex(identity["pub"])
+    seed("wire", "resp-box", u8(5) + u8(1, 1) + public + bytes(3309) + bytes(48))
+    finish = u8(1) + public + bytes(3309) + bytes(48 + 16 + 24) + u16(4) + tlv(1, b"x")
+    seed("wire", "finish", u8(6) + finish + bytes(1184 * 5 - 16 - len(finish)))
+    seed("wire", "reason", u8(7) + u8(1) + "not known: \u00e9\n".encode() + b"\xff\xc0")
+    seed("wire", "cookie", u8(8) + bytes.fromhex(first["cookie"]["datagram"]))
+
+
+def stream_seeds():
+    two = [control(1, 0, 2, 0, 2, bytes(1100)), control(2, 0, 2, 1, 2, bytes(528))]
+    seed("stream", "two-parts", b"".join(u8(5) + u16(len(b)) + b for b in two) + u8(4, 0))
+    ack = control(0, 1, 0, 0, 1)
+    seed("stream", "send", u8(0, 3, 100) + bytes(1600) + u8(4, 0) + u8(5) + u16(len(ack)) + ack + u8(3, 9, 4, 0))
+    seed("stream", "drop", u8(0, 2, 2) + bytes(32) + u8(4, 0, 1, 2, 0, 5, 0, 2, 3, 3, 4, 0, 2, 5))
+
+
+def handshake_seeds():
+    run = u8(0x48 | 1, 0), u8(0xF8, 0), u8(0xF8 | 1, 3)  # Init, Resp, Finish, as they are
+    seed("handshake", "whole", b"".join(run) + u8(0xF8, 0) + u8(0xF9, 0))
+    seed("handshake", "load", u8(7, 0) + run[0] + u8(0x18, 0) + u8(4, 40) + u8(0xF9, 3) + u8(0xF8, 1) + u8(0xF9, 6))
+    changed = u8(0x11, 1) + u16(100) + u8(1)
+    seed("handshake", "changed", changed + run[0] + u8(0x10, 0) + u16(1000) + u8(7) + run[1] + u8(0x11, 4) + u16(9) + u8(1) + run[2])
+    seed("handshake", "raw", u8(3, 0) + u16(64) + u8(1, 4) + bytes(62) + u8(2, 0) + u16(64) + u8(5, 4) + bytes(62))
+    seed("handshake", "late", run[0] + u8(4, 255) + u8(4, 255) + run[1] + run[2] + u8(4, 255) + run[2])
+
+
+def config_seeds():
+    key = VECTORS["identities"]["bob65"]["key_id_base64"]
+    whole = f"""# a tunnel
+[interface]
+Name = snk0
+PrivateKey = snek-cert.priv
+Address = 10.66.0.1/24, fd66::1/64
+Listen = [::]:10666
+Cipher = auto
+Padding = buckets
+MTU = auto
+Protection = pq
+Reauthenticate = 3600
+
+[peer laptop]
+KeyID = {key}
+AllowedIPs = 10.66.0.2/32, fd66::2/128
+Endpoint = vpn.example.org:10666
+Keepalive = 25
+PresharedKey = psk
+"""
+    seed("config", "whole", whole.encode())
+    seed("config", "mistakes", b"[peer]\nKeyId=x\nMtu = 99999999999\n[interface\n= 1\n\x00\xff[peer a b]\nAddress=1.2.3.4/99\n")
+    seed("config", "twice", (whole + whole).replace("\n", "\r\n").encode())
+    seed("config", "empty", b"\xef\xbb\xbf\n\n# nothing\n")
+
+
+def keyfile_seeds():
+    identity = VECTORS["identities"]["alice65"]
+    seed("keyfile", "private", u8(0) + bytes.fromhex(identity["priv"]))
+    seed("keyfile", "public", u8(1) + bytes.fromhex(identity["pub"]))
+    seed("keyfile", "psk-text", u8(2) + identity["key_id_base64"].encode() + b"\n")
+    seed("keyfile", "psk-raw", u8(2) + bytes.fromhex(identity["key_id"]))
+
+
+def socket_seeds():
+    seed("socket", "status", u8(7) + b"status\n")
+    seed("socket", "pieces", u8(3) + b"sta" + u8(5) + b"tus\nx")
+    seed("socket", "other", u8(6) + b"\0\xff{}\n\n")
+    seed("socket", "long", u8(200) + bytes(200) + u8(200) + bytes(200))
+
+
+def main():
+    for name, data in super_packets().items():
+        for flags in (1, 2):
+            seed("packet", f"{name}-{flags}", u8(flags) + data)
+    session_seeds()
+    wire_seeds()
+    stream_seeds()
+    handshake_seeds()
+    config_seeds()
+    keyfile_seeds()
+    socket_seeds()
+
+
+if __name__ == "__main__":
+    main()
