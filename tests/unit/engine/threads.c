@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
+#include <sched.h>
 
 #define DURATION (1200 * USEC_PER_MS)
 #define PACKETS_AT_LEAST 200
@@ -25,8 +25,7 @@ struct worker {
 
 static void rest(void)
 {
-	const struct timespec moment = {.tv_nsec = 200000};
-	nanosleep(&moment, NULL);
+	sched_yield();
 }
 
 static void *data_lane(void *argument)
