@@ -6,6 +6,7 @@
 #include "duo.h"
 
 #include "engine/grace.h"
+#include "engine/private.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -135,9 +136,61 @@ static void test_lanes_and_control_do_not_race(void **state)
 	free(duo);
 }
 
+/* ---- a batch under way while the keys are replaced ---- */
+
+static void *everything_but_lane_0(void *argument)
+{
+	(void)argument;
+	grace_register_thread();
+	while (!is_over) {
+		for (uint32_t end = 0; end < 2; end++) {
+			duo_lane_work(duo, end, 1);
+			duo_control_work(duo, end); /* waits, at the switch, until lane 0 has sent */
+		}
+		duo->now += USEC_PER_MS;
+		rest();
+	}
+	grace_unregister_thread();
+	return NULL;
+}
+
+static void test_a_batch_under_way_is_not_lost_when_keys_are_replaced(void **state)
+{
+	(void)state;
+	pthread_t thread;
+	uint8_t packet[200];
+	duo = calloc(1, sizeof *duo);
+	duo->rekey = 3 * USEC_PER_SEC;
+	duo_open(duo);
+	duo_run(duo, 2 * USEC_PER_SEC);
+	struct duo_end *end = &duo->ends[0];
+	struct peer *peer = end->engine->peers[end->peer];
+	struct keys *keys = atomic_load(&peer->send_keys);
+	assert_non_null(keys);
+
+	struct lane *lane = engine_lane(end->engine, 0);
+	lane_begin(lane, duo->now);
+	lane_packet(lane, &no_offload, packet, duo_udp(packet, 0, true, 50, 1)); /* gathered, not sealed yet */
+	is_over = false;
+	assert_int_equal(pthread_create(&thread, NULL, everything_but_lane_0, NULL), 0);
+	while (atomic_load(&peer->send_keys) == keys)
+		rest();
+	lane_end(lane);
+	is_over = true;
+	pthread_join(thread, NULL);
+	duo_run(duo, USEC_PER_SEC);
+	assert_int_equal(duo->ends[1].delivered, 1);
+	assert_int_equal(engine_drops(end->engine, DROP_MEMORY), 0);
+	duo_close(duo);
+	free(duo);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_lanes_and_control_do_not_race)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_lanes_and_control_do_not_race),
+		cmocka_unit_test(test_a_batch_under_way_is_not_lost_when_keys_are_replaced),
+	};
 	grace_register_thread();
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	grace_unregister_thread();
