@@ -339,6 +339,7 @@ enum err daemon_run(const struct daemon_options *options, struct fault *fault)
 			.port = udp_local_port(d.sockets[0]), .started = clock_now() };
 		log_info("%s is up: UDP port %u, %u worker%s, key ID %s", d.report.interface, d.report.port, d.n_workers,
 			d.n_workers == 1 ? "" : "s", key_id_format(identity_key_id(d.identity), id));
+		log_info("AEADs by %s", aead_provider_name());
 		if (options->ready)
 			options->ready(options->ready_ctx, d.report.interface);
 		err = serve(&d, fault);

@@ -277,7 +277,8 @@ static void check_reject(struct initiator *i, struct responder *r, struct owner 
 	assert_int_equal(initiator_input(i, reject.data[0], reject.len[0], 3), OK);
 	assert_int_equal(initiator_state(i), INITIATOR_REJECTED);
 	assert_int_equal(initiator_reason(i)->code, number(expected, "code"));
-	assert_bytes(initiator_reason(i)->text, strlen(initiator_reason(i)->text), expected, "text");
+	const struct reject_reason *reason = initiator_reason(i);
+	assert_bytes(reason->text, strnlen(reason->text, sizeof reason->text), expected, "text");
 }
 
 /* Both ends, fed with the reference's randomness. */

@@ -56,12 +56,12 @@ static uint32_t new_index(void *context)
 	return p->next_index++;
 }
 
-static void established(void *context, const struct hs_result *result, const struct addr *source)
+static void established(void *context, const struct hs_result *result, const struct addr *proven)
 {
 	struct pair *p = context;
 	p->established++;
 	p->session = *result;
-	p->session_source = *source;
+	p->proven = *proven;
 }
 
 struct pair pair_config(enum sig_alg alice, enum sig_alg bob)

@@ -45,7 +45,7 @@ struct pair {
 	struct responder_verdict verdict;
 	uint32_t next_index, asked, established;
 	struct hs_result session;
-	struct addr session_source;
+	struct addr proven;
 };
 
 /* The identities, made once a program. */

@@ -344,10 +344,11 @@ static void finish_may_come_from_another_address(void **state)
 	struct pair p = pair_config(SIG_ML_DSA_65, SIG_ML_DSA_65);
 	pair_start(&p);
 	pair_until_finish(&p);
+	struct addr answered = p.source;
 	p.source.port++;
 	assert_int_equal(pair_deliver_to_bob(&p), OK);
 	pair_assert_established(&p);
-	assert_true(addr_equal(&p.session_source, &p.source));
+	assert_true(addr_equal(&p.proven, &answered)); /* the new one may be anybody's */
 	pair_done(&p);
 }
 
