@@ -17,7 +17,7 @@ static void succeeds(enum sig_alg alice, enum sig_alg bob, enum cipher suite, co
 	pair_complete(&p);
 	assert_int_equal(p.session.suite, suite);
 	assert_int_equal(p.session.has_psk, psk != NULL);
-	assert_true(addr_equal(&p.session_source, &p.source));
+	assert_true(addr_equal(&p.proven, &p.source));
 	assert_int_equal(responder_pending(p.responder), 0);
 	pair_done(&p);
 }
