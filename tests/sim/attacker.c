@@ -8,7 +8,7 @@
 
 void attacker_init(struct attacker *a, struct world *w, struct network *n)
 {
-	*a = (struct attacker){ .world = w, .network = n, .random = random_fork(&w->random, 3) };
+	*a = (struct attacker){.world = w, .network = n, .random = random_fork(&w->random, 3)};
 }
 
 void attacker_done(struct attacker *a)
@@ -32,7 +32,8 @@ static void inject(struct attacker *a, const struct datagram *d, usec delay)
 	network_inject(a->network, d, delay);
 }
 
-static void inject_bytes(struct attacker *a, const struct addr *from, const struct addr *to, const void *data, size_t len)
+static void inject_bytes(
+	struct attacker *a, const struct addr *from, const struct addr *to, const void *data, size_t len)
 {
 	struct datagram *d = datagram_new(from, to, data, len);
 	inject(a, d, random_below(&a->random, 3000));
@@ -72,7 +73,7 @@ static bool answer_key(const struct init_seen *init, uint8_t key[MAC1_KEY_LEN])
 {
 	uint8_t hash[HASH_LEN];
 	return init->have == (1U << HS_INIT_FRAGMENTS) - 1 && HASH_SHA384(hash, VIEW_ARRAY(init->message)) == OK &&
-		mac1_key(key, VIEW_ARRAY(hash)) == OK;
+	       mac1_key(key, VIEW_ARRAY(hash)) == OK;
 }
 
 /* ---- watching ---- */
@@ -85,7 +86,7 @@ static void watch_init(struct attacker *a, uint32_t from, const struct datagram 
 		return;
 	struct init_seen *i = &a->inits[from];
 	if (i->sender != hs.sender)
-		*i = (struct init_seen){ .to = to, .sender = hs.sender };
+		*i = (struct init_seen){.to = to, .sender = hs.sender};
 	memcpy(i->message + (size_t)hs.fragment * HS_BODY_MAX, hs.body.data, hs.body.len);
 	memcpy(i->mac1[hs.fragment], hs.mac1, HS_MAC_LEN);
 	i->have |= (uint8_t)(1U << hs.fragment);
@@ -136,7 +137,8 @@ static void damage(struct attacker *a)
 	if (random_chance(&a->random, 500))
 		copy->len = random_below(&a->random, (uint32_t)copy->len + 1);
 	for (uint32_t flips = random_below(&a->random, 4); copy->len && flips; flips--)
-		copy->data[random_below(&a->random, (uint32_t)copy->len)] ^= (uint8_t)(1U << random_below(&a->random, 8));
+		copy->data[random_below(&a->random, (uint32_t)copy->len)] ^=
+			(uint8_t)(1U << random_below(&a->random, 8));
 	inject(a, copy, 0);
 	free(copy);
 }
@@ -158,7 +160,8 @@ static void move(struct attacker *a)
 	const struct datagram *d = pick(a);
 	if (!d)
 		return;
-	struct addr from = random_chance(&a->random, 700) ? any_victim(a) : *address_of(a, random_below(&a->random, a->n_hosts));
+	struct addr from =
+		random_chance(&a->random, 700) ? any_victim(a) : *address_of(a, random_below(&a->random, a->n_hosts));
 	inject_bytes(a, &from, &d->to, d->data, d->len);
 }
 
@@ -172,7 +175,7 @@ static void flood(struct attacker *a)
 	if (!init_key(a, responder, key))
 		return;
 	random_fill(&a->random, message, sizeof message);
-	struct hs_message m = { .type = MSG_INIT, .bytes = is_copy ? VIEW_ARRAY(seen->message) : VIEW_ARRAY(message) };
+	struct hs_message m = {.type = MSG_INIT, .bytes = is_copy ? VIEW_ARRAY(seen->message) : VIEW_ARRAY(message)};
 	for (uint32_t n = random_below(&a->random, is_copy ? 2 : 24) + 1; n; n--) {
 		struct addr from = any_victim(a);
 		m.sender = (uint32_t)random_u64(&a->random);
@@ -198,15 +201,16 @@ static void forge_answer(struct attacker *a)
 	uint32_t what = random_below(&a->random, 3);
 	random_fill(&a->random, message, sizeof message);
 	if (what == 0) {
-		struct cookie_datagram c = { .receiver = seen->sender };
+		struct cookie_datagram c = {.receiver = seen->sender};
 		memcpy(c.sealed, message, COOKIE_LEN);
 		memcpy(c.salt, message + COOKIE_LEN, sizeof c.salt);
 		if (cookie_seal(datagram, &c, identity_key_id(a->hosts[seen->to].identity), seen->mac1[0]) == OK)
 			inject_bytes(a, from, to, datagram, COOKIE_DATAGRAM_LEN);
 		return;
 	}
-	struct hs_message m = { .type = what == 1 ? MSG_RESP : MSG_REJECT, .sender = (uint32_t)random_u64(&a->random),
-		.receiver = seen->sender };
+	struct hs_message m = {.type = what == 1 ? MSG_RESP : MSG_REJECT,
+		.sender = (uint32_t)random_u64(&a->random),
+		.receiver = seen->sender};
 	size_t len = what == 2 ? 100 : resp_len(random_chance(&a->random, 500) ? SIG_ML_DSA_65 : SIG_ML_DSA_87);
 	m.bytes = VIEW(message, len);
 	for (uint8_t i = 0; i < hs_fragments(len); i++) {
@@ -218,8 +222,8 @@ static void forge_answer(struct attacker *a)
 
 static void act(void *context, void *owned)
 {
-	static void (*const actions[])(struct attacker *) = { replay, replay, replay_finish, reflect, damage, send_garbage, move,
-		move, flood, forge_answer };
+	static void (*const actions[])(struct attacker *) = {
+		replay, replay, replay_finish, reflect, damage, send_garbage, move, move, flood, forge_answer};
 	struct attacker *a = context;
 	(void)owned;
 	if (!a->is_active)
@@ -236,7 +240,10 @@ void attacker_start(struct attacker *a)
 	world_at(a->world, a->world->now, act, a, NULL);
 }
 
-void attacker_rest(struct attacker *a) { a->is_active = false; }
+void attacker_rest(struct attacker *a)
+{
+	a->is_active = false;
+}
 
 /* ---- with what is under way ---- */
 

@@ -17,7 +17,7 @@ struct attacker {
 	struct stream_random random;
 	bool is_active;
 	uint32_t interference; /* of 1000 datagrams under way */
-	usec pause;	       /* between things of his own, on average */
+	usec pause;            /* between things of his own, on average */
 
 	struct datagram *recorded[RECORDED_MAX]; /* the later ones replace earlier ones at random */
 	uint32_t n_recorded;

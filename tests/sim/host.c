@@ -10,7 +10,10 @@
 #define TICKS_WINDOW (10 * USEC_PER_SEC)
 #define TICKS_MAX 1500 /* in a window: more is a loop that keeps the CPU from sleeping */
 
-usec host_clock(const struct host *h) { return h->world->now + h->clock_ahead; }
+usec host_clock(const struct host *h)
+{
+	return h->world->now + h->clock_ahead;
+}
 
 /* ---- what the engine asks of its owner ---- */
 
@@ -23,6 +26,8 @@ static enum err on_send(void *context, const struct endpoint *to, const uint8_t 
 	}
 	if (network_outer_len(&to->remote, segment) > h->interface_mtu)
 		return ERR_TOO_BIG;
+	if (random_chance(&h->random, h->send_failures))
+		return ERR_AGAIN;
 	for (size_t at = 0; at < len; at += segment)
 		network_send(h->network, h->node, &to->remote, data + at, len - at < segment ? len - at : segment);
 	return OK;
@@ -107,13 +112,13 @@ static void run_tick(void *context, void *owned)
 static void take_arrived(struct host *h)
 {
 	static uint8_t buffer[64 * 9216];
-	static const uint8_t local_ip[16] = { 192, 0, 2, 1 };
+	static const uint8_t local_ip[16] = {192, 0, 2, 1};
 	struct lane *lane = engine_lane(h->engine, random_below(&h->random, DATA_LANES));
 	size_t used = 0;
 	lane_begin(lane, host_clock(h));
 	for (uint32_t i = 0; i < h->n_arrived;) {
 		const struct datagram *first = h->arrived[i];
-		struct endpoint from = { .remote = first->from, .interface = 2 };
+		struct endpoint from = {.remote = first->from, .interface = 2};
 		memcpy(from.local_ip, local_ip, 16);
 		uint8_t *group = buffer + used;
 		size_t len = 0;
@@ -178,16 +183,20 @@ void host_attach(struct host *h, struct network *n, const struct addr *address)
 	h->network = n;
 	h->random = random_fork(&h->world->random, 100 + h->number);
 	h->keys = random_fork(&h->world->random, 200 + h->number);
-	h->node = network_add(n, (struct node){ .address = *address, .receive = on_receive, .context = h });
+	h->node = network_add(n, (struct node){.address = *address, .receive = on_receive, .context = h});
 }
 
 static void add_peer(struct host *h, struct host_peer *p, const struct host *other)
 {
-	struct prefix allowed[2] = { inner_prefix(other->number, true), inner_prefix(other->number, false) };
+	struct prefix allowed[2] = {inner_prefix(other->number, true), inner_prefix(other->number, false)};
 	char name[16];
 	(void)snprintf(name, sizeof name, "host %u", other->number);
-	struct peer_config config = { .name = name, .allowed_ips = allowed, .n_allowed_ips = 2, .initiates = p->initiates,
-		.keepalive = h->keepalive, .has_psk = p->has_psk };
+	struct peer_config config = {.name = name,
+		.allowed_ips = allowed,
+		.n_allowed_ips = 2,
+		.initiates = p->initiates,
+		.keepalive = h->keepalive,
+		.has_psk = p->has_psk};
 	memcpy(config.key_id, identity_key_id(other->identity), KEY_ID_LEN);
 	memcpy(config.psk, p->psk, PSK_LEN);
 	if (engine_add_peer(h->engine, &config, &p->number) != OK)
@@ -200,17 +209,19 @@ void host_start(struct host *h, const struct host *all)
 {
 	struct lane_io io[DATA_LANES + 1];
 	for (size_t i = 0; i < sizeof io / sizeof *io; i++)
-		io[i] = (struct lane_io){ .send = on_send, .deliver = on_deliver, .post = on_post, .context = h,
-			.joins_udp = h->joins_udp };
+		io[i] = (struct lane_io){.send = on_send,
+			.deliver = on_deliver,
+			.post = on_post,
+			.context = h,
+			.joins_udp = h->joins_udp};
 	h->config.identity = h->identity;
 	h->config.n_lanes = DATA_LANES;
-	h->config.host = (struct engine_host){ .interface_mtu = on_interface_mtu, .notice = on_notice, .context = h };
-	struct rng rng = { .fill = random_fill, .context = &h->keys };
+	h->config.host = (struct engine_host){.interface_mtu = on_interface_mtu, .notice = on_notice, .context = h};
+	struct rng rng = {.fill = random_fill, .context = &h->keys};
 	if (engine_new(&h->engine, &h->config, io, &rng, host_clock(h)) != OK) {
 		world_fail(h->world, "host %u does not start", h->number);
 		return;
 	}
-	h->starts++;
 	h->deadline = 0;
 	h->ticks_since = h->world->now;
 	h->ticks_before = h->ticks;
@@ -234,13 +245,25 @@ void host_stop(struct host *h, bool politely)
 	h->n_inbox = h->n_arrived = 0;
 }
 
+void host_forget(struct host *h, uint32_t peer, const struct host *all)
+{
+	if (!h->engine)
+		return;
+	engine_remove_peer(h->engine, h->peers[peer].number);
+	add_peer(h, &h->peers[peer], &all[h->peers[peer].host]);
+	arrange_turn(h);
+}
+
 void host_jump(struct host *h, usec by)
 {
 	h->clock_ahead += by;
 	arrange_turn(h);
 }
 
-void host_move(struct host *h, const struct addr *address) { h->network->nodes[h->node].address = *address; }
+void host_move(struct host *h, const struct addr *address)
+{
+	h->network->nodes[h->node].address = *address;
+}
 
 void host_write_packets(struct host *h, uint32_t to, uint32_t count, uint32_t largest)
 {
@@ -261,14 +284,16 @@ void host_describe(const struct host *h)
 	for (int drop = 0; h->engine && drop < DROP_COUNT; drop++)
 		if (engine_drops(h->engine, (enum drop)drop))
 			world_log(h->world, "host %u dropped %llu: %s", h->number,
-				(unsigned long long)engine_drops(h->engine, (enum drop)drop), drop_name((enum drop)drop));
+				(unsigned long long)engine_drops(h->engine, (enum drop)drop),
+				drop_name((enum drop)drop));
 	for (uint32_t i = 0; h->engine && i < h->n_peers; i++) {
 		struct peer_status p;
 		char where[ADDR_TEXT_LEN];
 		if (engine_peer_status(h->engine, h->peers[i].number, &p))
-			world_log(h->world, "host %u: %s at %s: %s%s, epoch %u, path %u, sent %llu, received %llu", h->number,
-				p.name, addr_format(&p.endpoint, where), p.is_established ? "established" : "no session",
-				p.is_connecting ? ", connecting" : "", p.epoch, p.path_plain, (unsigned long long)p.tx_packets,
+			world_log(h->world, "host %u: %s at %s: %s%s, epoch %u, path %u, sent %llu, received %llu",
+				h->number, p.name, addr_format(&p.endpoint, where),
+				p.is_established ? "established" : "no session", p.is_connecting ? ", connecting" : "",
+				p.epoch, p.path_plain, (unsigned long long)p.tx_packets,
 				(unsigned long long)p.rx_packets);
 	}
 }
@@ -277,7 +302,8 @@ void host_check(struct host *h)
 {
 	const struct engine *e = h->engine;
 	if (responder_pending(e->responder) > h->config.max_pending)
-		world_fail(h->world, "host %u holds %u half-open handshakes", h->number, responder_pending(e->responder));
+		world_fail(
+			h->world, "host %u holds %u half-open handshakes", h->number, responder_pending(e->responder));
 	for (uint32_t i = 0; i < h->n_peers; i++) {
 		const struct peer *p = e->peers[h->peers[i].number];
 		if (p->n_staged > STAGED_MAX || p->staged_bytes > STAGED_BYTES_MAX)

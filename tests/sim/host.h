@@ -29,7 +29,6 @@ struct host {
 	struct observer *observer;
 	struct stream_random random, keys; /* the world's and the engine's */
 	uint32_t number, node;
-	bool is_v4;
 
 	/* What the scenario chooses. */
 	const struct identity *identity;
@@ -37,19 +36,18 @@ struct host {
 	struct host_peer peers[HOSTS_MAX];
 	uint32_t n_peers;
 	usec keepalive;
-	bool joins_udp, is_under_load; /* always asks for cookies */
-	uint32_t interface_mtu;
-	usec lateness; /* of the control thread's turn, at most */
+	bool joins_udp, is_under_load;         /* always asks for cookies */
+	uint32_t interface_mtu, send_failures; /* of 1000 sends */
+	usec lateness;                         /* of the control thread's turn, at most */
 
 	struct engine *engine; /* NULL: switched off */
-	usec clock_ahead; /* of simulated time */
+	usec clock_ahead;      /* of simulated time */
 	struct event *inbox[INBOX_MAX];
 	uint32_t n_inbox;
 	struct datagram *arrived[64];
 	uint32_t n_arrived;
-	bool has_turn; /* a turn is arranged */
-	usec deadline; /* simulated time of the arranged tick */
-	uint32_t starts; /* how often it was switched on */
+	bool has_turn;                /* a turn is arranged */
+	usec deadline;                /* simulated time of the arranged tick */
 	uint64_t ticks, ticks_before; /* caused by deadlines */
 	usec ticks_since;
 };
@@ -60,6 +58,9 @@ void host_attach(struct host *h, struct network *n, const struct addr *address);
 void host_start(struct host *h, const struct host *all);
 /* As killed: nothing is told to anybody. `politely`: engine_close first. */
 void host_stop(struct host *h, bool politely);
+
+/* It forgets a peer and learns it anew, as when its configuration is read again. */
+void host_forget(struct host *h, uint32_t peer, const struct host *all);
 
 usec host_clock(const struct host *h);
 /* The host's clock goes forward, as after a suspend. */

@@ -17,10 +17,13 @@
 
 void ledger_init(struct ledger *l, struct world *w)
 {
-	*l = (struct ledger){ .world = w, .random = random_fork(&w->random, 2) };
+	*l = (struct ledger){.world = w, .random = random_fork(&w->random, 2)};
 }
 
-void ledger_done(struct ledger *l) { free(l->parcels); }
+void ledger_done(struct ledger *l)
+{
+	free(l->parcels);
+}
 
 static uint32_t record(struct ledger *l, const struct parcel *p)
 {
@@ -39,14 +42,14 @@ static uint32_t record(struct ledger *l, const struct parcel *p)
 /* 4 or 16 bytes. */
 static void write_address(uint8_t *out, uint32_t host, bool v4)
 {
-	const uint8_t four[4] = { 10, 77, (uint8_t)host, 1 };
-	const uint8_t sixteen[16] = { 0xfd, 0x77, [13] = (uint8_t)host, [15] = 1 };
+	const uint8_t four[4] = {10, 77, (uint8_t)host, 1};
+	const uint8_t sixteen[16] = {0xfd, 0x77, [13] = (uint8_t)host, [15] = 1};
 	memcpy(out, v4 ? four : sixteen, v4 ? sizeof four : sizeof sixteen);
 }
 
 struct prefix inner_prefix(uint32_t host, bool v4)
 {
-	struct prefix p = { .v4 = v4, .bits = v4 ? 24 : 112 };
+	struct prefix p = {.v4 = v4, .bits = v4 ? 24 : 112};
 	if (v4)
 		p.ip[10] = p.ip[11] = 0xff;
 	write_address(v4 ? p.ip + 12 : p.ip, host, v4);
@@ -61,7 +64,10 @@ static uint8_t protocol_of(const struct parcel *p)
 	return p->kind == INNER_ICMP ? (p->v4 ? 1 : 58) : IP_PROTOCOL_UDP;
 }
 
-static size_t layer4_header_len(uint8_t protocol) { return protocol == IP_PROTOCOL_TCP ? TCP_HEADER_MIN : UDP_HEADER_LEN; }
+static size_t layer4_header_len(uint8_t protocol)
+{
+	return protocol == IP_PROTOCOL_TCP ? TCP_HEADER_MIN : UDP_HEADER_LEN;
+}
 
 static size_t headers_len(const struct parcel *p)
 {
@@ -70,7 +76,7 @@ static size_t headers_len(const struct parcel *p)
 
 static void fill_payload(uint8_t *out, size_t len, uint32_t id)
 {
-	struct stream_random contents = { id };
+	struct stream_random contents = {id};
 	memcpy(out, INNER_MARKER, INNER_MARKER_LEN);
 	le32_put(out + INNER_MARKER_LEN, id);
 	random_fill(&contents, out + PAYLOAD_MIN, len - PAYLOAD_MIN);
@@ -112,7 +118,10 @@ static size_t write_headers(uint8_t *out, const struct parcel *p, size_t payload
 	return len;
 }
 
-static size_t checksum_offset(uint8_t protocol) { return protocol == IP_PROTOCOL_TCP ? 16 : 6; }
+static size_t checksum_offset(uint8_t protocol)
+{
+	return protocol == IP_PROTOCOL_TCP ? 16 : 6;
+}
 
 /* Lengths, IPv4's checksum, and the layer-4 one: complete, or only the pseudo-header's sum. */
 static void finish_headers(uint8_t *out, size_t len, bool is_partial)
@@ -164,7 +173,7 @@ static void make_super(struct ledger *l, struct inner_packet *ret, struct parcel
 		p.payload_len = (uint16_t)(is_last ? last : each);
 		p.sequence = first.sequence + i * each;
 		if (!is_last)
-			p.tcp_flags &= (uint8_t)~(TCP_PSH | TCP_FIN);
+			p.tcp_flags &= (uint8_t) ~(TCP_PSH | TCP_FIN);
 		uint32_t id = record(l, &p);
 		fill_payload(ret->bytes + at, p.payload_len, id);
 		at += p.payload_len;
@@ -174,9 +183,9 @@ static void make_super(struct ledger *l, struct inner_packet *ret, struct parcel
 	ret->len = at;
 	finish_headers(ret->bytes, ret->len, true);
 	ret->header.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-	ret->header.gso_type = first.kind == INNER_UDP ? VIRTIO_NET_HDR_GSO_UDP_L4 :
-		first.v4			       ? VIRTIO_NET_HDR_GSO_TCPV4 :
-							 VIRTIO_NET_HDR_GSO_TCPV6;
+	ret->header.gso_type = first.kind == INNER_UDP ? VIRTIO_NET_HDR_GSO_UDP_L4
+			       : first.v4              ? VIRTIO_NET_HDR_GSO_TCPV4
+						       : VIRTIO_NET_HDR_GSO_TCPV6;
 	ret->header.gso_size = (uint16_t)each;
 	ret->header.hdr_len = (uint16_t)headers;
 	ret->header.csum_start = first.v4 ? 20 : 40;
@@ -186,20 +195,21 @@ static void make_super(struct ledger *l, struct inner_packet *ret, struct parcel
 void inner_make(struct ledger *l, struct inner_packet *ret, uint32_t from, uint32_t to, uint32_t largest)
 {
 	struct stream_random *r = &l->random;
-	struct parcel p = { .from = (uint8_t)from, .to = (uint8_t)to, .source = (uint8_t)from, .sent_at = l->world->now };
+	struct parcel p = {.from = (uint8_t)from, .to = (uint8_t)to, .source = (uint8_t)from, .sent_at = l->world->now};
 	p.kind = (enum inner_kind)random_below(r, 4);
 	p.v4 = random_chance(r, 500) || p.kind == INNER_UDP_NO_CHECKSUM;
 	p.tcp_flags = (uint8_t)(TCP_ACK | (random_chance(r, 300) ? TCP_PSH : 0) | (random_chance(r, 50) ? TCP_FIN : 0));
 	p.sequence = (uint32_t)random_u64(r);
 	if (random_chance(r, 20))
 		p.source = (uint8_t)((from + 1 + random_below(r, HOSTS_MAX)) % (HOSTS_MAX + 1));
-	ret->header = (struct virtio_net_hdr){ 0 };
+	ret->header = (struct virtio_net_hdr){0};
 	bool may_offload = p.kind == INNER_TCP || p.kind == INNER_UDP;
 	if (may_offload && largest > 100 && random_chance(r, 250)) {
 		make_super(l, ret, p, largest < 1400 ? largest : 1400);
 		return;
 	}
-	p.payload_len = (uint16_t)random_between(r, PAYLOAD_MIN, largest);
+	/* Many of one size, so that parts of one packet might fit another. */
+	p.payload_len = (uint16_t)(random_chance(r, 400) ? largest : random_between(r, PAYLOAD_MIN, largest));
 	ret->len = build(&p, record(l, &p), ret->bytes);
 	if (may_offload && random_chance(r, 500)) {
 		ret->header.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
@@ -235,7 +245,8 @@ static void check_one(struct ledger *l, uint32_t at, uint8_t *packet, size_t len
 		memcpy(packet + 10, expected + 10, 2);
 	}
 	if (len != expected_len || memcmp(packet, expected, len) != 0)
-		world_fail(w, "packet %u came out changed (%zu bytes, sent %zu, kind %d)", id, len, expected_len, (int)p->kind);
+		world_fail(w, "packet %u came out changed (%zu bytes, sent %zu, kind %d)", id, len, expected_len,
+			(int)p->kind);
 	else if (p->to != at)
 		world_fail(w, "packet %u for host %u came out at host %u", id, p->to, at);
 	else if (p->source != p->from)
@@ -259,7 +270,7 @@ static size_t cut(const struct inner_packet *super, size_t at, size_t each, uint
 	if (is_tcp) {
 		be32_put(out + layer4 + 4, be32_get(out + layer4 + 4) + index * (uint32_t)each);
 		if (payload < left)
-			out[layer4 + 13] &= (uint8_t)~(TCP_PSH | TCP_FIN);
+			out[layer4 + 13] &= (uint8_t) ~(TCP_PSH | TCP_FIN);
 	} else {
 		be16_put(out + layer4 + 4, (uint16_t)(UDP_HEADER_LEN + payload));
 	}
@@ -272,7 +283,7 @@ static bool is_sound_super(const struct inner_packet *p)
 	const struct virtio_net_hdr *h = &p->header;
 	size_t layer4_len = h->gso_type == VIRTIO_NET_HDR_GSO_UDP_L4 ? UDP_HEADER_LEN : TCP_HEADER_MIN;
 	return (h->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && h->gso_size && h->hdr_len == h->csum_start + layer4_len &&
-		h->csum_start == (p->bytes[0] >> 4 == 4 ? 20 : 40) && p->len > h->hdr_len + (size_t)h->gso_size;
+	       h->csum_start == (p->bytes[0] >> 4 == 4 ? 20 : 40) && p->len > h->hdr_len + (size_t)h->gso_size;
 }
 
 void inner_check(struct ledger *l, uint32_t at, const struct iovec *iov, int n)

@@ -33,7 +33,7 @@ static bool parse_number(const char *text, uint64_t *ret)
 static bool parse_options(struct options *o, int argc, char **argv)
 {
 	bool has_seed = false, has_count = false;
-	*o = (struct options){ .seed = 1, .count = COUNT_DEFAULT };
+	*o = (struct options){.seed = 1, .count = COUNT_DEFAULT};
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--verbose") == 0)
 			o->is_verbose = true;
@@ -76,7 +76,7 @@ static struct result run_seed(uint64_t seed, const struct options *o, struct ide
 int main(int argc, char **argv)
 {
 	struct options o;
-	struct identity *identities[IDENTITIES] = { 0 };
+	struct identity *identities[IDENTITIES] = {0};
 	if (!parse_options(&o, argc, argv)) {
 		(void)fputs("usage: sim [--seed N] [--count N] [--verbose]\n", stderr);
 		return 2;
@@ -85,7 +85,7 @@ int main(int argc, char **argv)
 	if (!scenario_identities(identities))
 		return 2;
 	uint64_t failed = 0, ran = 0;
-	struct result sum = { 0 };
+	struct result sum = {0};
 	for (; ran < o.count && failed < FAILURES_MAX; ran++) {
 		struct result r = run_seed(o.seed + ran, &o, identities);
 		if (r.has_failed) {

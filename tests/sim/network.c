@@ -6,7 +6,7 @@
 
 void network_init(struct network *n, struct world *w)
 {
-	*n = (struct network){ .world = w, .random = random_fork(&w->random, 1) };
+	*n = (struct network){.world = w, .random = random_fork(&w->random, 1)};
 }
 
 uint32_t network_add(struct network *n, struct node node)
@@ -54,7 +54,8 @@ static void travel(struct network *n, const struct datagram *d, usec delay)
 		delay += random_below(&n->random, (uint32_t)c->jitter + 1);
 	struct datagram *copy = datagram_new(&d->from, &d->to, d->data, d->len);
 	if (copy->len && random_chance(&n->random, c->corruption))
-		copy->data[random_below(&n->random, (uint32_t)copy->len)] ^= (uint8_t)(1U << random_below(&n->random, 8));
+		copy->data[random_below(&n->random, (uint32_t)copy->len)] ^=
+			(uint8_t)(1U << random_below(&n->random, 8));
 	world_at(n->world, n->world->now + delay, arrive, n, copy);
 }
 

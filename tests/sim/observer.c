@@ -8,16 +8,19 @@
 
 void observer_init(struct observer *o, struct world *w, const struct host *hosts)
 {
-	*o = (struct observer){ .world = w, .hosts = hosts, .size = 256 };
+	*o = (struct observer){.world = w, .hosts = hosts, .size = 256};
 	o->sessions = sim_alloc(o->size * sizeof *o->sessions);
 }
 
-void observer_done(struct observer *o) { free(o->sessions); }
+void observer_done(struct observer *o)
+{
+	free(o->sessions);
+}
 
 /* 198.18.0.NUMBER, of the block for benchmarks (RFC 2544). */
 struct addr victim_address(uint32_t number)
 {
-	return (struct addr){ .ip = { [10] = 0xff, 0xff, 198, 18, 0, (uint8_t)number }, .port = 4242 };
+	return (struct addr){.ip = {[10] = 0xff, 0xff, 198, 18, 0, (uint8_t)number}, .port = 4242};
 }
 
 uint32_t victim_of(const struct addr *address)
@@ -54,7 +57,7 @@ static void check_counter(struct observer *o, uint32_t host, const struct datagr
 	uint64_t counter = le64_get(d->data + 8);
 	struct session_seen *s = find(o, host, index);
 	if (!s->index) {
-		*s = (struct session_seen){ .host = host, .index = index };
+		*s = (struct session_seen){.host = host, .index = index};
 		if (++o->n_sessions > o->size / 2) {
 			grow(o);
 			s = find(o, host, index);
@@ -76,7 +79,8 @@ static void check_size(struct observer *o, uint32_t host, const struct datagram 
 	if (d->len < DATA_OVERHEAD) {
 		world_fail(o->world, "host %u sends a Data datagram of %zu bytes", host, d->len);
 	} else if (h->config.padding == PADDING_BUCKETS) {
-		bool is_bucket = plain == 64 || plain == 256 || plain == 512 || (plain >= PATH_PLAIN_MIN && plain % 64 == 0);
+		bool is_bucket =
+			plain == 64 || plain == 256 || plain == 512 || (plain >= PATH_PLAIN_MIN && plain % 64 == 0);
 		if (!is_bucket)
 			world_fail(o->world, "host %u sends a plaintext of %zu bytes, which is no bucket", host, plain);
 	}
@@ -101,8 +105,9 @@ void observer_sent(struct observer *o, uint32_t from, const struct datagram *d)
 		return;
 	o->to_victim[from][victim] += d->len;
 	if (o->to_victim[from][victim] > 3 * o->from_victim[from][victim])
-		world_fail(o->world, "host %u has sent %" PRIu64 " bytes (now type %u, %zu) to an address that sent %" PRIu64,
-			from, o->to_victim[from][victim], d->data[0], d->len, o->from_victim[from][victim]);
+		world_fail(o->world,
+			"host %u has sent %" PRIu64 " bytes (now type %u, %zu) to an address that sent %" PRIu64, from,
+			o->to_victim[from][victim], d->data[0], d->len, o->from_victim[from][victim]);
 }
 
 void observer_received(struct observer *o, uint32_t to, const struct datagram *d)

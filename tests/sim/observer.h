@@ -11,7 +11,7 @@
 
 struct session_seen {
 	uint32_t host, index; /* of the sender; the receiver field */
-	uint64_t next;	      /* no counter below may come any more */
+	uint64_t next;        /* no counter below may come any more */
 };
 
 struct observer {

@@ -25,7 +25,7 @@ static inline uint64_t random_u64(struct stream_random *r)
 /* Another stream, told apart by `what`. */
 static inline struct stream_random random_fork(const struct stream_random *r, uint64_t what)
 {
-	struct stream_random fork = { r->state ^ what * 0xd1342543de82ef95U };
+	struct stream_random fork = {r->state ^ what * 0xd1342543de82ef95U};
 	fork.state = random_u64(&fork);
 	return fork;
 }
@@ -42,7 +42,10 @@ static inline uint64_t random_between(struct stream_random *r, uint64_t low, uin
 }
 
 /* True in `permille` of 1000 cases. */
-static inline bool random_chance(struct stream_random *r, uint32_t permille) { return random_below(r, 1000) < permille; }
+static inline bool random_chance(struct stream_random *r, uint32_t permille)
+{
+	return random_below(r, 1000) < permille;
+}
 
 static inline void random_fill(void *context, uint8_t *out, size_t n)
 {

@@ -24,7 +24,7 @@ void *sim_alloc(size_t n)
 
 void world_init(struct world *w, uint64_t seed, bool is_verbose)
 {
-	*w = (struct world){ .seed = seed, .random = { seed }, .is_verbose = is_verbose, .trace = 0xcbf29ce484222325U };
+	*w = (struct world){.seed = seed, .random = {seed}, .is_verbose = is_verbose, .trace = 0xcbf29ce484222325U};
 	w->now = 1000 * USEC_PER_SEC;
 }
 
@@ -56,8 +56,8 @@ void world_at(struct world *w, usec at, void (*run)(void *context, void *owned),
 			exit(2);
 	}
 	size_t i = w->n_timers++;
-	w->heap[i] = (struct timer){ .at = at > w->now ? at : w->now, .order = w->order++, .run = run, .context = context,
-		.owned = owned };
+	w->heap[i] = (struct timer){
+		.at = at > w->now ? at : w->now, .order = w->order++, .run = run, .context = context, .owned = owned};
 	for (; i && is_before(&w->heap[i], &w->heap[(i - 1) / 2]); i = (i - 1) / 2)
 		swap(w, i, (i - 1) / 2);
 }
