@@ -28,7 +28,7 @@ static inline struct view fuzz_take(struct reader *r, size_t len)
 /* A copy on the heap of exactly its length, so that the address sanitiser sees the byte behind it. */
 static inline uint8_t *fuzz_copy(struct view bytes)
 {
-	uint8_t *copy = malloc(bytes.len ? bytes.len : 1);
+	uint8_t *copy = calloc(1, bytes.len ? bytes.len : 1);
 	MUST(copy);
 	if (bytes.len)
 		memcpy(copy, bytes.data, bytes.len);
