@@ -67,6 +67,9 @@ struct peer {
 	struct session *old;	    /* replaced, or lapsing */
 	struct endpoint calling;    /* where the handshake under way goes */
 	uint64_t sessions_made;
+	/* While a newer session lapses: what had come under the active one and under it, and since when. */
+	uint64_t heard_active, heard_lapsing;
+	usec heard_at;
 	uint64_t moved_rank, moved_counter; /* of the newest datagram that moved the endpoint */
 	usec retry_at, backoff;
 	uint32_t attempts; /* in a row without success */

@@ -9,6 +9,7 @@
 #define PASSIVE_KEEPALIVE (10 * USEC_PER_SEC)
 #define PENDING_MAX (30 * USEC_PER_SEC)
 #define SIMULTANEOUS (10 * USEC_PER_SEC)
+#define CROSSED_AFTER (3 * USEC_PER_SEC)
 #define PROOF_MAX (2 * USEC_PER_SEC)
 #define BACKOFF_FIRST (5 * USEC_PER_SEC)
 #define BACKOFF_MAX (300 * USEC_PER_SEC)
@@ -76,6 +77,7 @@ static void use_session(struct peer *p, struct session *s, usec now)
 	if (before && is_preferred(before, s)) {
 		s->is_lapsing = true;
 		p->old = s;
+		p->heard_at = 0;
 		follow_newest(p);
 		return;
 	}
@@ -89,6 +91,35 @@ static void use_session(struct peer *p, struct session *s, usec now)
 		session_retire(before, now);
 	}
 	p->old = before;
+}
+
+/* What looked like both ends beginning at once was a peer that had restarted and knows only the newer session:
+ * for a while all that came from it came under that one. */
+static bool is_crossed(struct peer *p, usec now)
+{
+	if (!p->active || !p->old || !p->old->is_lapsing || p->old->rank < p->active->rank)
+		return false;
+	uint64_t active = keys_received(p->active->current), lapsing = keys_received(p->old->current);
+	if (p->heard_active != active || p->heard_lapsing > lapsing || !p->heard_at) {
+		p->heard_active = active;
+		p->heard_lapsing = lapsing;
+		p->heard_at = now;
+	}
+	return lapsing > p->heard_lapsing && since(p->heard_at, now) >= CROSSED_AFTER;
+}
+
+static void uncross(struct peer *p, usec now)
+{
+	struct session *before = p->active;
+	p->active = p->old;
+	p->active->is_lapsing = false;
+	p->peer_alg = p->active->peer_alg;
+	p->old = before;
+	p->heard_at = 0;
+	peer_publish_keys(p);
+	grace_wait();
+	session_retire(before, now);
+	follow_newest(p);
 }
 
 static void send_staged(struct peer *p, usec now)
@@ -380,6 +411,8 @@ void peer_tick(struct peer *p, usec now)
 			begin_handshake(p, now);
 		deadline = earlier(deadline, p->initiator ? tick_initiator(p, now) : p->retry_at);
 	}
+	if (is_crossed(p, now))
+		uncross(p, now);
 	deadline = earlier(deadline, tick_session(p, p->pending[0], now));
 	deadline = earlier(deadline, tick_session(p, p->pending[1], now));
 	deadline = earlier(deadline, tick_session(p, p->old, now));

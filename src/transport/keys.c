@@ -134,14 +134,32 @@ enum err keys_seal(struct keys *keys, uint32_t lane, uint8_t *datagram, size_t p
 	return aead_seal(*aead, nonce, datagram, DATA_HEADER_LEN, datagram + DATA_HEADER_LEN, plain_len);
 }
 
-static enum err mark_seen(struct keys *keys, uint64_t counter, bool *is_newest)
+static void lock_replay(struct keys *keys)
 {
 	while (atomic_flag_test_and_set_explicit(&keys->replay_lock, memory_order_acquire))
 		;
+}
+
+static void unlock_replay(struct keys *keys)
+{
+	atomic_flag_clear_explicit(&keys->replay_lock, memory_order_release);
+}
+
+static enum err mark_seen(struct keys *keys, uint64_t counter, bool *is_newest)
+{
+	lock_replay(keys);
 	*is_newest = counter >= keys->replay.next;
 	enum err err = replay_accept(&keys->replay, counter);
-	atomic_flag_clear_explicit(&keys->replay_lock, memory_order_release);
+	unlock_replay(keys);
 	return err;
+}
+
+uint64_t keys_received(struct keys *keys)
+{
+	lock_replay(keys);
+	uint64_t next = keys->replay.next;
+	unlock_replay(keys);
+	return next;
 }
 
 enum err keys_open(struct keys *keys, uint32_t lane, uint8_t *datagram, size_t len, struct view *plain,

@@ -54,6 +54,8 @@ uint64_t keys_sent(const struct keys *keys);      /* datagrams sealed */
 uint64_t keys_forgeries(const struct keys *keys); /* datagrams that failed to open */
 /* Has anything authentic arrived under them? */
 bool keys_is_heard(const struct keys *keys);
+/* One above the highest counter that has arrived. */
+uint64_t keys_received(struct keys *keys);
 
 /* Reserves n consecutive counters; returns the first. */
 uint64_t keys_take_counters(struct keys *keys, uint32_t n);

@@ -33,8 +33,20 @@ def run_beside(item):
     lab = Lab()
     try:
         item.obj(lab=lab, **arguments)
+    except BaseException:
+        item.add_report_section("call", "programs", lab.describe())
+        raise
     finally:
         lab.close()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """How the programs stand when a test fails, while they still run."""
+    lab = getattr(item, "funcargs", {}).get("lab")
+    if call.when == "call" and call.excinfo and lab:
+        item.add_report_section("call", "programs", lab.describe())
+    yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -155,6 +155,9 @@ class Lab:
             self.close()
             raise
 
+    def describe(self):
+        return "\n".join(program.describe() for program in self.programs)
+
     def close(self):
         """Ends the programs and removes everything, then complains of what they left in their logs."""
         for program in self.programs:

@@ -169,6 +169,17 @@ class Program:
 
         return wait.until(is_steady, f"{self.name} knows its path MTU", seconds)
 
+    def describe(self):
+        """For whoever reads of a failure: the counters that are not zero, and the end of the log."""
+        try:
+            status = self.status()
+            drops = {name: count for name, count in status["drops"].items() if count}
+            peers = [{key: peer[key] for key in ("name", "state", "endpoint", "path_mtu", "epoch")} for peer in status["peers"]]
+            text = f"{status['handshakes']} {drops} {peers}"
+        except (OSError, ValueError) as error:
+            text = f"no status: {error}"
+        return f"{self.name}: {text}\n{self.log()[-3000:]}"
+
     def memory_kib(self, field="VmRSS"):
         text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(rf"^{field}:\s+(\d+) kB", text, re.M).group(1))

@@ -10,7 +10,7 @@ import pytest
 import wait
 from middle import Capture
 from packets import checksum, ipv4, ipv6, pseudo, udp, wrong_checksums
-from traffic import ping, transfer, udp_echo
+from traffic import answers, ping, transfer, udp_echo
 
 MIB = 1 << 20
 LEFT = {4: "10.2.2.2", 6: "fd02:2::2"}
@@ -130,8 +130,11 @@ def test_checksums_beyond_the_ends(lab, padding):
                 back = host.inner(family) if host is lab.client else LEFT[family]
                 transfer(host, right, address, MIB)
                 transfer(right, host, back, MIB)
-                udp_echo(host, right, address, [os.urandom(size) for size in (0, 1, 500, 1300, 5000)])
-                assert ping(host, address, 2, 1200) == ping(host, address, 2, 4000) == 2
+                # IPv6 leaves it to the ends to cut packets; they lose one until they know how small.
+                sizes = (0, 1, 500, 1300, 5000) if family == 4 else (0, 1, 500, 1300)
+                udp_echo(host, right, address, [os.urandom(size) for size in sizes])
+                wait.until(lambda h=host, a=address: answers(h, a, 4000), "large pings come back")
+                assert ping(host, address, 5, 1200) == 5
         wrong, seen = wrong_checksums(capture.frames)
         assert seen > 500
         assert not wrong, f"{len(wrong)} of {seen}, the first: {wrong[0].hex()}"
