@@ -2,8 +2,10 @@
 
 #include <string.h>
 
-#define PROBE_TIMEOUT (400 * USEC_PER_MS)
-#define PROBE_TRIES 2
+#define TIMEOUT_UNKNOWN (400 * USEC_PER_MS) /* doubled with each try, until the round trip is known; */
+#define TIMEOUT_MIN (200 * USEC_PER_MS)     /* then twice that, within these */
+#define TIMEOUT_MAX (3 * USEC_PER_SEC)
+#define PROBE_TRIES 3
 #define CONFIRM_TRIES 5 /* one in five datagrams lost is no smaller path */
 #define CONFIRM_EVERY (2 * USEC_PER_SEC)
 #define RAISE_EVERY (600 * USEC_PER_SEC)
@@ -46,9 +48,17 @@ void path_reset(struct path *p, uint32_t ceiling, usec now)
 	search(p, ceiling < PATH_PLAIN_MIN ? PATH_PLAIN_MIN : ceiling, now);
 }
 
+static usec timeout(const struct path *p)
+{
+	usec t = p->rtt ? 2 * p->rtt + TIMEOUT_MIN / 2 : TIMEOUT_UNKNOWN << (p->tries < 4 ? p->tries - 1 : 3);
+	return t < TIMEOUT_MIN ? TIMEOUT_MIN : t > TIMEOUT_MAX ? TIMEOUT_MAX : t;
+}
+
 /* The next size to try: the ceiling first, then the middle of what is left. */
 static uint32_t next_size(const struct path *p)
 {
+	if (!p->rtt)
+		return PATH_PLAIN_MIN; /* passes everywhere: tells how long an echo takes here */
 	if (p->high == p->ceiling)
 		return p->high;
 	uint32_t middle = round_down(p->low + (p->high - p->low + 64) / 2);
@@ -76,7 +86,8 @@ bool path_poll(struct path *p, usec now, bool busy, bool silent, const struct rn
 {
 	if (p->state == PATH_IDLE)
 		return false;
-	if (p->size && now >= p->due && p->tries >= (p->state == PATH_SEARCH ? PROBE_TRIES : CONFIRM_TRIES))
+	uint32_t most = !p->rtt ? UINT32_MAX : p->state == PATH_SEARCH ? PROBE_TRIES : CONFIRM_TRIES;
+	if (p->size && now >= p->due && p->tries >= most)
 		give_up(p, now);
 	if (p->state == PATH_FOUND && !p->size) {
 		if (now >= p->raise_at && p->found < p->ceiling) {
@@ -96,10 +107,12 @@ bool path_poll(struct path *p, usec now, bool busy, bool silent, const struct rn
 	}
 	if (now < p->due)
 		return false;
-	if (p->tries == 0)
+	if (p->tries == 0) {
 		rng_fill(rng, p->nonce, sizeof p->nonce);
+		p->sent_at = now;
+	}
 	p->tries++;
-	p->due = now + PROBE_TIMEOUT;
+	p->due = now + timeout(p);
 	*size = p->size;
 	return true;
 }
@@ -113,10 +126,21 @@ usec path_deadline(const struct path *p)
 	return p->found < p->ceiling ? p->raise_at : USEC_NEVER;
 }
 
+void path_ceiling(struct path *p, uint32_t ceiling, usec now)
+{
+	if (ceiling > p->ceiling)
+		p->ceiling = ceiling;
+	if (p->found >= p->ceiling)
+		p->raise_at = now + RAISE_EVERY; /* nothing to raise: asked again then */
+}
+
 bool path_echo(struct path *p, const uint8_t nonce[static PROBE_LEN], usec now)
 {
 	if (!p->size || !p->tries || memcmp(nonce, p->nonce, PROBE_LEN) != 0)
 		return false;
+	/* From the first try: too long rather than too short; after repeats only while nothing is known (Karn). */
+	if (p->tries == 1 || !p->rtt)
+		p->rtt = now > p->sent_at ? now - p->sent_at : 1;
 	bool changed = p->found != p->size;
 	p->found = p->low = p->size;
 	p->size = 0;

@@ -4,7 +4,8 @@
  * datagrams, multiples of 64 (what AEADs are quickest at; and IPv4 and IPv6 outside then agree),
  * from PATH_PLAIN_MIN up to what the outgoing interface takes.
  *
- * Search: the largest first, since most paths carry it; then by halves. Two tries a size. When done, the
+ * Search: the minimum, which passes everywhere, to learn the round trip and with it how long to wait; then the
+ * largest, since most paths carry it; then by halves. Three tries a size. When done, the
  * size found is confirmed again while large datagrams are sent, and falls back to the minimum when five
  * confirmations in a row go unanswered; every ten minutes a larger one is tried.
  */
@@ -29,6 +30,7 @@ struct path {
 	uint32_t ceiling;   /* the interface's */
 	uint32_t size;      /* of the probe on its way, 0: none */
 	uint32_t tries;
+	usec sent_at, rtt; /* of its first try; round trip of the last echo, 0: not known yet */
 	usec due, confirm_at, raise_at;
 	uint8_t nonce[PROBE_LEN];
 };
@@ -47,6 +49,9 @@ bool path_poll(struct path *p, usec now, bool busy, bool silent, const struct rn
 /* When path_poll has something to do by itself. Confirmations also need `busy` or `silent`: who calls looks about
  * once a second whether they are. */
 usec path_deadline(const struct path *p);
+
+/* What the interface takes now; asked for when raise_at has passed. */
+void path_ceiling(struct path *p, uint32_t ceiling, usec now);
 
 /* An echo came back; true if `found` changed. */
 bool path_echo(struct path *p, const uint8_t nonce[static PROBE_LEN], usec now);
