@@ -330,6 +330,9 @@ static usec tick_path(struct peer *p, usec now)
 	bool silent = busy && unanswered && since(unanswered, now) >= SILENT_AFTER;
 	uint32_t before = p->path.found, size;
 	enum path_state state = p->path.state;
+	const struct engine_host *host = &p->engine->config.host;
+	if (state == PATH_FOUND && now >= p->path.raise_at) /* the interface may take more by now */
+		path_ceiling(&p->path, path_plain_of_mtu(host->interface_mtu(host->context, &route->to.remote)), now);
 	while (path_poll(&p->path, now, busy, silent, &p->engine->rng, &size)) {
 		peer_send_probe(p, p->path.nonce, 0, size, now);
 		atomic_store(&p->sent_large, false);
