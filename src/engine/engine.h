@@ -112,7 +112,7 @@ struct peer_config {
  * registered with engine/grace, as every thread that uses a lane. */
 enum err engine_new(struct engine **ret, const struct engine_config *config, const struct lane_io *io,
 	const struct rng *rng, usec now);
-/* No lane may be in use any more. Tells live peers Close first. NULL is fine. */
+/* No lane may be in use any more. NULL is fine. */
 void engine_free(struct engine *e);
 
 /* Before lanes run, or from the control thread. *ret_number counts from 0. ERR_EXISTS: the key ID is another
