@@ -168,7 +168,7 @@ static enum err set_up_engine(struct daemon *d, struct fault *fault)
 	bool prefer_aes = c->cipher == CONFIG_CIPHER_AES_256_GCM || (c->cipher == CONFIG_CIPHER_AUTO && cipher_aes_is_fast());
 	struct engine_config config = {
 		.identity = d->identity,
-		.n_lanes = d->n_workers,
+		.n_lanes = d->n_workers * WORKER_LANES,
 		.suites = prefer_aes ? CIPHER_ALL : (uint32_t)CIPHER_CHACHA20_POLY1305,
 		.prefer_aes = prefer_aes,
 		.padding = c->padding == CONFIG_PADDING_NONE ? PADDING_NONE : PADDING_BUCKETS,
@@ -179,7 +179,7 @@ static enum err set_up_engine(struct daemon *d, struct fault *fault)
 		.handshake_rate = c->handshake_rate,
 		.host = { .interface_mtu = on_interface_mtu, .tunnel_mtu = on_tunnel_mtu, .notice = on_notice, .context = d },
 	};
-	struct lane_io *io = calloc(d->n_workers + 1, sizeof *io);
+	struct lane_io *io = calloc(config.n_lanes + 1, sizeof *io);
 	if (!io)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	for (uint32_t i = 0; i <= d->n_workers; i++) {
@@ -190,14 +190,17 @@ static enum err set_up_engine(struct daemon *d, struct fault *fault)
 		w->tun_queue = shared;
 		w->udp = d->sockets[shared];
 		w->events = d->queue;
-		io[i] = worker_io(w);
+		for (uint32_t k = i * WORKER_LANES; k <= config.n_lanes && k < (i + 1) * WORKER_LANES; k++)
+			io[k] = worker_io(w);
 	}
 	enum err err = engine_new(&d->engine, &config, io, &d->rng, clock_now());
 	free(io);
 	if (err != OK)
 		return fault_set(fault, err, "cannot start the engine: %s", err_text(err));
-	for (uint32_t i = 0; i <= d->n_workers; i++)
-		d->workers[i].lane = engine_lane(d->engine, i);
+	for (uint32_t i = 0; i < d->n_workers; i++) {
+		d->workers[i].own.lane = engine_lane(d->engine, i * WORKER_LANES);
+		d->workers[i].helper.lane = engine_lane(d->engine, i * WORKER_LANES + 1);
+	}
 	for (size_t i = 0; err == OK && i < c->peer_count; i++)
 		err = add_peer(d, &c->peers[i], fault);
 	return err;

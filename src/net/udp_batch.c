@@ -28,7 +28,7 @@ struct udp_batch *udp_batch_new(size_t n_messages, size_t bytes_each)
 	struct udp_batch *batch = calloc(1, sizeof *batch);
 	struct udp_slots *slots = calloc(1, sizeof *slots);
 	if (batch)
-		*batch = (struct udp_batch){.capacity = n_messages, .slots = slots};
+		*batch = (struct udp_batch){.capacity = n_messages, .limit = n_messages, .slots = slots};
 	if (!batch || !slots) {
 		free(slots);
 		free(batch);
@@ -122,7 +122,7 @@ enum err udp_receive(struct udp *udp, struct udp_batch *batch)
 	batch->n = 0;
 	slots_reset(slots);
 	do
-		n = recvmmsg(udp_fd(udp), slots->messages, (unsigned int)batch->capacity, MSG_DONTWAIT, NULL);
+		n = recvmmsg(udp_fd(udp), slots->messages, (unsigned int)batch->limit, MSG_DONTWAIT, NULL);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return errno == EAGAIN ? ERR_AGAIN : ERR_IO;

@@ -30,6 +30,7 @@ struct udp_batch {
 	struct udp_message *messages;
 	size_t n; /* how many of them the last udp_receive filled */
 	size_t capacity;
+	size_t limit; /* the next udp_receive takes at most so many: 1..capacity; the owner may change it */
 	struct udp_slots *slots; /* private */
 };
 
