@@ -24,6 +24,9 @@
 #include <unistd.h>
 
 #define WORKERS_MAX 64
+/* Of a socket, each way: enough for bursts. What is larger only makes pings wait behind a TCP stream: with 8 MiB
+ * 5.9 ms of them (99th percentile), with this 4.3, at no less throughput (docs/performance.md). */
+#define SOCKET_BUFFER ((size_t)2 << 20)
 #define EVENTS_AT_ONCE 64 /* then signals and the control socket get a turn */
 
 /* Everything of one running tunnel; torn down in the opposite order. */
@@ -32,7 +35,7 @@ struct daemon {
 	struct identity *identity;
 	struct interface *interface;
 	struct queue *queue;
-	struct udp **sockets; /* one a worker */
+	struct udp **sockets;   /* one a worker */
 	struct worker *workers; /* n_workers, and the control thread's at the end, never started */
 	uint32_t n_workers;
 	struct engine *engine;
@@ -94,7 +97,7 @@ static json_t *on_request(void *context, const char *request)
 /* Key material never reaches a core file, and no other process of this user may read our memory. */
 static void protect_memory(void)
 {
-	struct rlimit none = { 0 };
+	struct rlimit none = {0};
 	if (setrlimit(RLIMIT_CORE, &none) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
 		log_warning("core dumps could not be switched off: %s", strerror(errno));
 }
@@ -117,8 +120,9 @@ static enum err set_up_signals(struct daemon *d, struct fault *fault)
 
 static enum err watch(struct daemon *d, int fd, struct fault *fault)
 {
-	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
-	return epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? fault_errno(fault, "cannot watch a descriptor") : OK;
+	struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+	return epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? fault_errno(fault, "cannot watch a descriptor")
+								     : OK;
 }
 
 static enum err set_up_sockets(struct daemon *d, struct fault *fault)
@@ -128,7 +132,10 @@ static enum err set_up_sockets(struct daemon *d, struct fault *fault)
 	if (!d->sockets || !d->workers)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	for (uint32_t i = 0; i < d->n_workers; i++) {
-		struct udp_config config = { .bind = d->config->listen, .join = i ? d->sockets[0] : NULL, .mark = d->config->fwmark };
+		struct udp_config config = {.bind = d->config->listen,
+			.join = i ? d->sockets[0] : NULL,
+			.buffer_bytes = SOCKET_BUFFER,
+			.mark = d->config->fwmark};
 		enum err err = udp_open(&d->sockets[i], &config, fault);
 		if (err != OK)
 			return err;
@@ -154,7 +161,9 @@ static enum err add_peer(struct daemon *d, const struct config_peer *from, struc
 	if (err == OK) {
 		err = engine_add_peer(d->engine, &peer, &number);
 		if (err == ERR_EXISTS)
-			err = fault_set(fault, err, "peer %s has this host's own key, or another peer's: give it its own KeyID", from->name);
+			err = fault_set(fault, err,
+				"peer %s has this host's own key, or another peer's: give it its own KeyID",
+				from->name);
 		else if (err != OK)
 			err = fault_set(fault, err, "peer %s: %s", from->name, err_text(err));
 	}
@@ -165,7 +174,8 @@ static enum err add_peer(struct daemon *d, const struct config_peer *from, struc
 static enum err set_up_engine(struct daemon *d, struct fault *fault)
 {
 	const struct config *c = d->config;
-	bool prefer_aes = c->cipher == CONFIG_CIPHER_AES_256_GCM || (c->cipher == CONFIG_CIPHER_AUTO && cipher_aes_is_fast());
+	bool prefer_aes =
+		c->cipher == CONFIG_CIPHER_AES_256_GCM || (c->cipher == CONFIG_CIPHER_AUTO && cipher_aes_is_fast());
 	struct engine_config config = {
 		.identity = d->identity,
 		.n_lanes = d->n_workers * WORKER_LANES,
@@ -177,7 +187,10 @@ static enum err set_up_engine(struct daemon *d, struct fault *fault)
 		.rekey = c->rekey_s * USEC_PER_SEC,
 		.max_pending = c->max_pending_handshakes,
 		.handshake_rate = c->handshake_rate,
-		.host = { .interface_mtu = on_interface_mtu, .tunnel_mtu = on_tunnel_mtu, .notice = on_notice, .context = d },
+		.host = {.interface_mtu = on_interface_mtu,
+			.tunnel_mtu = on_tunnel_mtu,
+			.notice = on_notice,
+			.context = d},
 	};
 	struct lane_io *io = calloc(config.n_lanes + 1, sizeof *io);
 	if (!io)
@@ -237,8 +250,8 @@ static enum err set_up(struct daemon *d, struct fault *fault)
 		err = worker_start(&d->workers[i], fault);
 	if (err == OK)
 		err = resolver_start(&d->resolver, d->config, fault);
-	int fds[] = { d->signal_fd, control_server_fd(d->control), queue_fd(d->queue),
-		err == OK ? interface_monitor_fd(d->interface) : -1, err == OK ? resolver_fd(d->resolver) : -1 };
+	int fds[] = {d->signal_fd, control_server_fd(d->control), queue_fd(d->queue),
+		err == OK ? interface_monitor_fd(d->interface) : -1, err == OK ? resolver_fd(d->resolver) : -1};
 	for (size_t i = 0; err == OK && i < sizeof fds / sizeof *fds; i++)
 		err = watch(d, fds[i], fault);
 	return err;
@@ -331,17 +344,21 @@ static enum err serve(struct daemon *d, struct fault *fault)
 
 enum err daemon_run(const struct daemon_options *options, struct fault *fault)
 {
-	struct daemon d = { .config = options->config, .signal_fd = -1, .epoll_fd = -1 };
+	struct daemon d = {.config = options->config, .signal_fd = -1, .epoll_fd = -1};
 	char id[KEY_ID_TEXT_LEN];
 
 	grace_register_thread();
 	enum err err = set_up(&d, fault);
 	if (err == OK) {
-		d.report = (struct report_source){ .config = d.config, .engine = d.engine, .identity = d.identity,
-			.interface = interface_name(d.interface), .mtu = interface_mtu(d.interface),
-			.port = udp_local_port(d.sockets[0]), .started = clock_now() };
-		log_info("%s is up: UDP port %u, %u worker%s, key ID %s", d.report.interface, d.report.port, d.n_workers,
-			d.n_workers == 1 ? "" : "s", key_id_format(identity_key_id(d.identity), id));
+		d.report = (struct report_source){.config = d.config,
+			.engine = d.engine,
+			.identity = d.identity,
+			.interface = interface_name(d.interface),
+			.mtu = interface_mtu(d.interface),
+			.port = udp_local_port(d.sockets[0]),
+			.started = clock_now()};
+		log_info("%s is up: UDP port %u, %u worker%s, key ID %s", d.report.interface, d.report.port,
+			d.n_workers, d.n_workers == 1 ? "" : "s", key_id_format(identity_key_id(d.identity), id));
 		log_info("AEADs by %s", aead_provider_name());
 		if (options->ready)
 			options->ready(options->ready_ctx, d.report.interface);

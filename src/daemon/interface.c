@@ -23,7 +23,7 @@ enum err interface_open(struct interface **ret, const struct config *config, uin
 	struct interface *i = calloc(1, sizeof *i);
 	if (!i)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
-	struct tun_config tun = { .name = config->name, .n_queues = queues, .layer = 3 };
+	struct tun_config tun = {.name = config->name, .n_queues = queues, .layer = 3};
 	enum err err = netlink_open(&i->netlink, fault);
 	if (err == OK)
 		err = tun_open(&i->tun, &tun, fault);
@@ -49,22 +49,24 @@ void interface_close(struct interface *i)
 static bool is_on_link(const struct config *config, const struct prefix *prefix)
 {
 	for (size_t i = 0; i < config->addresses.count; i++)
-		if (config->addresses.items[i].bits <= prefix->bits && prefix_contains(&config->addresses.items[i], prefix->ip))
+		if (config->addresses.items[i].bits <= prefix->bits &&
+			prefix_contains(&config->addresses.items[i], prefix->ip))
 			return true;
 	return false;
 }
 
-static enum err add_routes(struct interface *i, const struct config *config, const struct config_peer *peer, struct fault *fault)
+static enum err add_routes(
+	struct interface *i, const struct config *config, const struct config_peer *peer, struct fault *fault)
 {
 	for (size_t k = 0; k < peer->allowed_ips.count; k++) {
 		const struct prefix *prefix = &peer->allowed_ips.items[k];
-		struct netlink_route route = { .prefix = *prefix, .ifindex = tun_ifindex(i->tun) };
+		struct netlink_route route = {.prefix = *prefix, .ifindex = tun_ifindex(i->tun)};
 		if (is_on_link(config, prefix))
 			continue;
 		if (prefix->bits == 0) {
 			/* As a plain route it would swallow the tunnel's own datagrams. */
-			log_warning("peer %s: no route is set for %s; this version leaves a default route to you", peer->name,
-				prefix->v4 ? "0.0.0.0/0" : "::/0");
+			log_warning("peer %s: no route is set for %s; this version leaves a default route to you",
+				peer->name, prefix->v4 ? "0.0.0.0/0" : "::/0");
 			continue;
 		}
 		enum err err = netlink_route_add(i->netlink, &route, fault);
@@ -89,10 +91,22 @@ enum err interface_set_up(struct interface *i, const struct config *config, stru
 	return err;
 }
 
-struct tun *interface_tun(struct interface *i) { return i->tun; }
-uint32_t interface_queues(const struct interface *i) { return tun_n_queues(i->tun); }
-const char *interface_name(const struct interface *i) { return tun_name(i->tun); }
-uint32_t interface_mtu(const struct interface *i) { return i->mtu; }
+struct tun *interface_tun(struct interface *i)
+{
+	return i->tun;
+}
+uint32_t interface_queues(const struct interface *i)
+{
+	return tun_n_queues(i->tun);
+}
+const char *interface_name(const struct interface *i)
+{
+	return tun_name(i->tun);
+}
+uint32_t interface_mtu(const struct interface *i)
+{
+	return i->mtu;
+}
 
 /* Super-packets as large as one send to the outside carries, and no larger: a few segments more would
  * cost a send of their own each time. */
@@ -123,7 +137,10 @@ uint32_t interface_outer_mtu(struct interface *i, const struct addr *remote, uin
 	return netlink_route_mtu(i->netlink, remote, mark, &mtu, NULL) == OK ? mtu : MTU_USUAL;
 }
 
-int interface_monitor_fd(const struct interface *i) { return netlink_monitor_fd(i->monitor); }
+int interface_monitor_fd(const struct interface *i)
+{
+	return netlink_monitor_fd(i->monitor);
+}
 
 enum err interface_check(struct interface *i, struct fault *fault)
 {
@@ -131,10 +148,11 @@ enum err interface_check(struct interface *i, struct fault *fault)
 	while (netlink_monitor_read(i->monitor, &event) == OK) {
 		if (event == NETLINK_EVENT_GONE)
 			return fault_set(fault, ERR_NOT_FOUND,
-				"the interface %s was removed by somebody else; start the tunnel again", tun_name(i->tun));
-		if (event == NETLINK_EVENT_DOWN)
-			log_warning("%s was set down; packets wait until it is set up again (ip link set %s up)", tun_name(i->tun),
+				"the interface %s was removed by somebody else; start the tunnel again",
 				tun_name(i->tun));
+		if (event == NETLINK_EVENT_DOWN)
+			log_warning("%s was set down; packets wait until it is set up again (ip link set %s up)",
+				tun_name(i->tun), tun_name(i->tun));
 	}
 	return OK;
 }

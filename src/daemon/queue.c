@@ -23,8 +23,9 @@ enum err queue_new(struct queue **ret, struct fault *fault)
 	if (!q)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	pthread_mutex_init(&q->lock, NULL);
-	q->handshakes = (struct ring){ .size = QUEUE_HANDSHAKES, .events = calloc(QUEUE_HANDSHAKES, sizeof(struct event)) };
-	q->events = (struct ring){ .size = QUEUE_EVENTS, .events = calloc(QUEUE_EVENTS, sizeof(struct event)) };
+	q->handshakes =
+		(struct ring){.size = QUEUE_HANDSHAKES, .events = calloc(QUEUE_HANDSHAKES, sizeof(struct event))};
+	q->events = (struct ring){.size = QUEUE_EVENTS, .events = calloc(QUEUE_EVENTS, sizeof(struct event))};
 	q->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	enum err err = OK;
 	if (q->fd < 0)
@@ -51,7 +52,10 @@ void queue_free(struct queue *q)
 	free(q);
 }
 
-int queue_fd(const struct queue *q) { return q->fd; }
+int queue_fd(const struct queue *q)
+{
+	return q->fd;
+}
 
 /* Only the bytes that count are copied: most events are small. */
 static void event_copy(struct event *to, const struct event *from)

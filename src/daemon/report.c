@@ -25,7 +25,8 @@ static json_t *peer_document(const struct report_source *source, uint32_t number
 	json_t *o = json_object();
 	json_object_set_new(o, "name", json_string(p.name));
 	json_object_set_new(o, "key_id", json_string(key_id_format(p.key_id, id)));
-	json_object_set_new(o, "endpoint", addr_is_unset(&p.endpoint) ? json_null() : json_string(addr_format(&p.endpoint, where)));
+	json_object_set_new(
+		o, "endpoint", addr_is_unset(&p.endpoint) ? json_null() : json_string(addr_format(&p.endpoint, where)));
 	json_object_set_new(o, "allowed_ips", allowed_ips(&source->config->peers[number]));
 	json_object_set_new(o, "state", json_string(on ? "established" : p.is_connecting ? "connecting" : "idle"));
 	json_object_set_new(o, "last_handshake_s", age_or_null(p.established_at, now));
@@ -77,7 +78,8 @@ json_t *report_status(const struct report_source *source, usec now)
 	}
 	json_object_set_new(o, "peers", peers);
 	for (int i = 0; i < DROP_COUNT; i++)
-		json_object_set_new(drops, drop_name((enum drop)i), json_integer((json_int_t)engine_drops(source->engine, (enum drop)i)));
+		json_object_set_new(drops, drop_name((enum drop)i),
+			json_integer((json_int_t)engine_drops(source->engine, (enum drop)i)));
 	json_object_set_new(o, "drops", drops);
 	json_object_set_new(o, "handshakes", handshakes_document(source->engine));
 	return o;

@@ -23,7 +23,7 @@ struct resolver {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	bool is_running;
-	int fd, stop_fd; /* something to take; the thread is to end */
+	int fd, stop_fd;         /* something to take; the thread is to end */
 	struct answer answers[]; /* one a peer */
 };
 
@@ -31,12 +31,12 @@ static enum err lookup(const char *host, uint16_t port, int flags, struct addr *
 {
 	char service[8];
 	(void)snprintf(service, sizeof service, "%u", port);
-	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM, .ai_flags = flags | AI_NUMERICSERV };
+	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM, .ai_flags = flags | AI_NUMERICSERV};
 	struct addrinfo *list;
 	*ret_code = getaddrinfo(host, service, &hints, &list);
 	if (*ret_code)
 		return ERR_FORMAT;
-	struct sockaddr_storage sa = { 0 };
+	struct sockaddr_storage sa = {0};
 	memcpy(&sa, list->ai_addr, list->ai_addrlen);
 	freeaddrinfo(list);
 	return addr_of_sockaddr(ret, &sa);
@@ -75,7 +75,7 @@ static bool lookup_all(struct resolver *r)
 			continue;
 		}
 		pthread_mutex_lock(&r->lock);
-		r->answers[i] = (struct answer){ .is_fresh = true, .address = address };
+		r->answers[i] = (struct answer){.is_fresh = true, .address = address};
 		pthread_mutex_unlock(&r->lock);
 		signal_fd(r->fd);
 	}
@@ -85,7 +85,7 @@ static bool lookup_all(struct resolver *r)
 static void *resolver_run(void *argument)
 {
 	struct resolver *r = argument;
-	struct pollfd stop = { .fd = r->stop_fd, .events = POLLIN };
+	struct pollfd stop = {.fd = r->stop_fd, .events = POLLIN};
 	int wait_ms = 1000;
 	while (!lookup_all(r) && poll(&stop, 1, wait_ms) == 0)
 		wait_ms = 2 * wait_ms < RETRY_MAX_MS ? 2 * wait_ms : RETRY_MAX_MS;
@@ -142,7 +142,10 @@ void resolver_stop(struct resolver *r)
 	free(r);
 }
 
-int resolver_fd(const struct resolver *r) { return r->fd; }
+int resolver_fd(const struct resolver *r)
+{
+	return r->fd;
+}
 
 enum err resolver_take(struct resolver *r, size_t *peer, struct addr *ret)
 {

@@ -1,28 +1,28 @@
 /* Why something was dropped: one list, counted per lane, shown by `jorm status`. */
 #pragma once
 
-#define DROP_LIST(X) \
-	X(NO_ROUTE, "no_route", "packet for an address that no peer has") \
-	X(BAD_PACKET, "bad_packet", "packet from the host that is no sound IP packet") \
-	X(NO_SESSION, "no_session", "packet for a peer without a session, and its queue was full") \
-	X(UNPROVEN_PATH, "unproven_path", "more than three times what a new address has sent") \
-	X(SEND, "send_failed", "datagram that the kernel refused to send") \
-	X(TOO_BIG, "too_big", "datagram larger than the outgoing interface takes") \
-	X(UNKNOWN_TYPE, "unknown_type", "datagram that is none of ours") \
-	X(UNKNOWN_INDEX, "unknown_index", "datagram for a session that does not exist") \
-	X(FORGED, "forged", "datagram that failed authentication") \
-	X(REPLAY, "replay", "datagram seen before, or too old") \
-	X(BAD_FRAME, "bad_frame", "authentic datagram with a malformed frame") \
-	X(BAD_SOURCE, "bad_source", "packet from an address that is not its peer's") \
-	X(BAD_INNER, "bad_inner", "packet from a peer that lies about its lengths or checksum") \
-	X(FRAGMENT, "fragment", "part of a packet that contradicts the others, or twice") \
-	X(EXPIRED_KEYS, "expired_keys", "frame that old keys may not carry") \
-	X(WRITE, "tunnel_write", "packet that the tunnel's interface refused") \
-	X(BUSY, "busy", "message for the control thread while its queue was full") \
-	X(HANDSHAKE_FORMAT, "handshake_format", "malformed handshake datagram") \
-	X(HANDSHAKE_AUTH, "handshake_auth", "handshake datagram that failed a check") \
-	X(HANDSHAKE_LIMIT, "handshake_limit", "handshake datagram over a rate or memory limit") \
-	X(HANDSHAKE_UNKNOWN, "handshake_unknown", "handshake datagram for no handshake under way") \
+#define DROP_LIST(X)                                                                                                   \
+	X(NO_ROUTE, "no_route", "packet for an address that no peer has")                                              \
+	X(BAD_PACKET, "bad_packet", "packet from the host that is no sound IP packet")                                 \
+	X(NO_SESSION, "no_session", "packet for a peer without a session, and its queue was full")                     \
+	X(UNPROVEN_PATH, "unproven_path", "more than three times what a new address has sent")                         \
+	X(SEND, "send_failed", "datagram that the kernel refused to send")                                             \
+	X(TOO_BIG, "too_big", "datagram larger than the outgoing interface takes")                                     \
+	X(UNKNOWN_TYPE, "unknown_type", "datagram that is none of ours")                                               \
+	X(UNKNOWN_INDEX, "unknown_index", "datagram for a session that does not exist")                                \
+	X(FORGED, "forged", "datagram that failed authentication")                                                     \
+	X(REPLAY, "replay", "datagram seen before, or too old")                                                        \
+	X(BAD_FRAME, "bad_frame", "authentic datagram with a malformed frame")                                         \
+	X(BAD_SOURCE, "bad_source", "packet from an address that is not its peer's")                                   \
+	X(BAD_INNER, "bad_inner", "packet from a peer that lies about its lengths or checksum")                        \
+	X(FRAGMENT, "fragment", "part of a packet that contradicts the others, or twice")                              \
+	X(EXPIRED_KEYS, "expired_keys", "frame that old keys may not carry")                                           \
+	X(WRITE, "tunnel_write", "packet that the tunnel's interface refused")                                         \
+	X(BUSY, "busy", "message for the control thread while its queue was full")                                     \
+	X(HANDSHAKE_FORMAT, "handshake_format", "malformed handshake datagram")                                        \
+	X(HANDSHAKE_AUTH, "handshake_auth", "handshake datagram that failed a check")                                  \
+	X(HANDSHAKE_LIMIT, "handshake_limit", "handshake datagram over a rate or memory limit")                        \
+	X(HANDSHAKE_UNKNOWN, "handshake_unknown", "handshake datagram for no handshake under way")                     \
 	X(MEMORY, "memory", "no memory")
 
 enum drop {

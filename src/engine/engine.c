@@ -39,9 +39,10 @@ static struct responder_verdict authorise(void *context, const struct sig_public
 	(void)key;
 	struct peer *p = engine_find_key_id(context, key_id);
 	if (!p)
-		return (struct responder_verdict){ .reason = { .code = REJECT_UNAUTHORISED,
-							   .text = "this key is not known here: the server's admin must add its key ID" } };
-	return (struct responder_verdict){ .authorised = true, .psk = p->has_psk ? p->psk : NULL };
+		return (struct responder_verdict){
+			.reason = {.code = REJECT_UNAUTHORISED,
+				.text = "this key is not known here: the server's admin must add its key ID"}};
+	return (struct responder_verdict){.authorised = true, .psk = p->has_psk ? p->psk : NULL};
 }
 
 static uint32_t new_index(void *context)
@@ -250,7 +251,10 @@ void engine_set_endpoint(struct engine *e, uint32_t number, const struct addr *a
 	peer_wake(p, now);
 }
 
-struct lane *engine_lane(struct engine *e, uint32_t number) { return e->lanes[number]; }
+struct lane *engine_lane(struct engine *e, uint32_t number)
+{
+	return e->lanes[number];
+}
 
 usec engine_tick(struct engine *e, usec now)
 {

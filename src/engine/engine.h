@@ -33,17 +33,17 @@ struct endpoint {
 /* What a lane hands to the control thread. Copied by the owner's queue. */
 enum event_kind {
 	EVENT_HANDSHAKE, /* a datagram of type Init, Resp, Finish, Cookie or Reject */
-	EVENT_CONTROL,	 /* a control frame's body, from keys `index` */
-	EVENT_PROBE,	 /* a path probe or echo */
-	EVENT_WANTED,	 /* packets wait for a session with peer `peer` */
-	EVENT_MOVED,	 /* a newest datagram of keys `index` came from another address */
-	EVENT_HEARD,	 /* something authentic came under keys that wait for it */
-	EVENT_TOO_BIG,	 /* the kernel refused a datagram to peer `peer` as too large */
+	EVENT_CONTROL,   /* a control frame's body, from keys `index` */
+	EVENT_PROBE,     /* a path probe or echo */
+	EVENT_WANTED,    /* packets wait for a session with peer `peer` */
+	EVENT_MOVED,     /* a newest datagram of keys `index` came from another address */
+	EVENT_HEARD,     /* something authentic came under keys that wait for it */
+	EVENT_TOO_BIG,   /* the kernel refused a datagram to peer `peer` as too large */
 };
 struct event {
 	enum event_kind kind;
 	uint32_t index; /* local index of the keys; the event is stale if they are gone */
-	uint32_t peer;	/* number */
+	uint32_t peer;  /* number */
 	uint64_t counter;
 	uint8_t flags;
 	struct endpoint from;
@@ -86,8 +86,8 @@ struct engine_host {
 
 struct engine_config {
 	const struct identity *identity; /* borrowed */
-	uint32_t n_lanes;		 /* data lanes, without the control thread's */
-	uint32_t suites;		 /* offered and accepted */
+	uint32_t n_lanes;                /* data lanes, without the control thread's */
+	uint32_t suites;                 /* offered and accepted */
 	bool prefer_aes;
 	enum padding padding;
 	uint32_t tunnel_mtu; /* 0: auto */
@@ -146,7 +146,7 @@ struct peer_status {
 	enum sig_alg peer_alg;
 	uint32_t path_plain; /* largest plaintext; 0 without a session */
 	uint32_t path_mtu;   /* the outer packet's size that goes with it */
-	uint32_t epoch;	     /* rekeys since the handshake */
+	uint32_t epoch;      /* rekeys since the handshake */
 	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;
 	char rejected[200 + 1]; /* why the peer refused us last; empty */
 };

@@ -55,16 +55,17 @@ static void on_handshake(struct engine *e, const struct event *event, bool under
 		to_initiator(e, event, now);
 		return;
 	}
-	struct hs_output out = { .send = send_answer, .context = e };
+	struct hs_output out = {.send = send_answer, .context = e};
 	e->answer_to = event->from;
-	count_refusal(e, responder_input(e->responder, &event->from.remote, event->data, event->len, under_load, now, &out));
+	count_refusal(
+		e, responder_input(e->responder, &event->from.remote, event->data, event->len, under_load, now, &out));
 }
 
 /* ---- frames ---- */
 
 static struct session *session_of(struct peer *p, const struct keys *keys)
 {
-	struct session *all[] = { p->active, p->pending[0], p->pending[1], p->old };
+	struct session *all[] = {p->active, p->pending[0], p->pending[1], p->old};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		if (all[i] && (all[i]->current == keys || all[i]->next == keys || all[i]->previous == keys))
 			return all[i];
@@ -121,7 +122,8 @@ static void on_probe(struct peer *p, const struct event *event, usec now)
 	peer_wake(p, now);
 }
 
-static void on_moved(struct peer *p, const struct session *s, const struct keys *keys, const struct event *event, usec now)
+static void on_moved(
+	struct peer *p, const struct session *s, const struct keys *keys, const struct event *event, usec now)
 {
 	atomic_store(&p->is_moving, false);
 	uint64_t rank = keys_rank(keys);

@@ -23,10 +23,19 @@ extern char grace_tsan_tag;
 #endif
 
 /* Every thread that reads registers once. */
-static inline void grace_register_thread(void) { rcu_register_thread(); }
-static inline void grace_unregister_thread(void) { rcu_unregister_thread(); }
+static inline void grace_register_thread(void)
+{
+	rcu_register_thread();
+}
+static inline void grace_unregister_thread(void)
+{
+	rcu_unregister_thread();
+}
 
-static inline void grace_read_begin(void) { rcu_read_lock(); }
+static inline void grace_read_begin(void)
+{
+	rcu_read_lock();
+}
 static inline void grace_read_end(void)
 {
 #ifdef GRACE_TSAN

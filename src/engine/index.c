@@ -38,7 +38,10 @@ enum err index_new(struct index **ret)
 }
 
 /* Indices are random already; the multiplication only moves entropy to where the table looks. */
-static unsigned long hash_of(uint32_t local_index) { return (unsigned long)local_index * 0x9e3779b97f4a7c15UL >> 16; }
+static unsigned long hash_of(uint32_t local_index)
+{
+	return (unsigned long)local_index * 0x9e3779b97f4a7c15UL >> 16;
+}
 
 static int matches(struct cds_lfht_node *node, const void *key)
 {
@@ -133,7 +136,8 @@ void index_free(struct index *x)
 	struct cds_lfht_node *node;
 	grace_read_begin();
 	/* Node by node: the loop over entries ends with an entry that would lie at NULL, which is undefined. */
-	cds_lfht_for_each (x->table, &iter, node) {
+	cds_lfht_for_each(x->table, &iter, node)
+	{
 		struct entry *e = caa_container_of(node, struct entry, node);
 		if (cds_lfht_del(x->table, node) == 0) {
 			e->next_removed = x->removed;

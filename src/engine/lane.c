@@ -34,7 +34,7 @@ enum err lane_new(struct lane **ret, struct engine *e, uint32_t number, const st
 	lane->engine = e;
 	lane->number = number;
 	lane->io = *io;
-	joiner_init(&lane->join, (struct join_output){ .deliver = on_join, .context = lane }, io->joins_udp);
+	joiner_init(&lane->join, (struct join_output){.deliver = on_join, .context = lane}, io->joins_udp);
 	*ret = lane;
 	return OK;
 }
@@ -75,11 +75,12 @@ static void batch_send(struct lane *lane, bool is_building)
 	if (err == OK) {
 		atomic_fetch_add_explicit(&p->tx_bytes, len, memory_order_relaxed);
 		/* Of the datagram, not of a packet: gathered small ones get lost on a path that shrank, too. */
-		if (lane->segment > PATH_PLAIN_MIN + DATA_OVERHEAD && !atomic_load_explicit(&p->sent_large, memory_order_relaxed))
+		if (lane->segment > PATH_PLAIN_MIN + DATA_OVERHEAD &&
+			!atomic_load_explicit(&p->sent_large, memory_order_relaxed))
 			atomic_store_explicit(&p->sent_large, true, memory_order_relaxed);
 	} else if (err == ERR_TOO_BIG) {
 		lane_drop(lane, DROP_TOO_BIG);
-		struct event event = { .kind = EVENT_TOO_BIG, .peer = p->number };
+		struct event event = {.kind = EVENT_TOO_BIG, .peer = p->number};
 		lane_post(lane, &event);
 	} else if (err != ERR_STATE) {
 		lane_drop(lane, DROP_SEND);
@@ -98,9 +99,8 @@ static void seal_at_end(struct lane *lane, size_t used, size_t plain)
 	size_t wire = plain + DATA_OVERHEAD;
 
 	/* One send takes datagrams of one size, the last perhaps shorter. */
-	if (lane->n_sealed &&
-		(wire > lane->segment || lane->is_closed || lane->n_sealed == LANE_SEGMENTS_MAX ||
-			lane->end - lane->start + wire > LANE_SEND_MAX))
+	if (lane->n_sealed && (wire > lane->segment || lane->is_closed || lane->n_sealed == LANE_SEGMENTS_MAX ||
+				      lane->end - lane->start + wire > LANE_SEND_MAX))
 		batch_send(lane, true);
 	memset(datagram + DATA_HEADER_LEN + used, 0, plain - used);
 	if (keys_seal(lane->keys, lane->number, datagram, plain, keys_take_counters(lane->keys, 1)) != OK) {
@@ -229,13 +229,13 @@ static void add_fragments(struct lane *lane, struct segmenter *s)
 }
 
 /* Keeps the packet and asks the control thread for a session. */
-static void want_session(struct lane *lane, struct peer *p, const struct virtio_net_hdr *header, const uint8_t *packet,
-	size_t len)
+static void want_session(
+	struct lane *lane, struct peer *p, const struct virtio_net_hdr *header, const uint8_t *packet, size_t len)
 {
 	if (peer_stage(p, header, sizeof *header, packet, len) != OK)
 		lane_drop(lane, DROP_NO_SESSION);
 	if (!atomic_exchange(&p->is_wanted, true)) {
-		struct event event = { .kind = EVENT_WANTED, .peer = p->number };
+		struct event event = {.kind = EVENT_WANTED, .peer = p->number};
 		if (!lane_post(lane, &event))
 			atomic_store(&p->is_wanted, false);
 	}

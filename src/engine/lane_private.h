@@ -33,8 +33,8 @@ struct lane {
 	struct joiner join;
 	struct tally tally;
 	struct keys *receive_keys; /* of the last datagram, within this read section ... */
-	uint32_t receive_index;	   /* ... and what it named */
-	struct peer *source_peer; /* of the last packet whose source was checked ... */
+	uint32_t receive_index;    /* ... and what it named */
+	struct peer *source_peer;  /* of the last packet whose source was checked ... */
 	bool source_v4;
 	uint8_t source[16]; /* ... and that source */
 

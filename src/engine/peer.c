@@ -100,7 +100,8 @@ void peer_set_route(struct peer *p, const struct endpoint *to, bool is_proven, u
 		p->proof_interval = PROOF_FIRST;
 	}
 	if (has_moved) {
-		path_reset(&p->path, path_plain_of_mtu(e->config.host.interface_mtu(e->config.host.context, &to->remote)), now);
+		path_reset(&p->path,
+			path_plain_of_mtu(e->config.host.interface_mtu(e->config.host.context, &to->remote)), now);
 		peer_publish_path(p);
 	}
 	peer_wake(p, now);

@@ -62,9 +62,9 @@ struct peer {
 	/* The control thread's. */
 	struct addr configured; /* what Endpoint names; port 0: nothing (yet) */
 	struct initiator *initiator;
-	struct session *active;	    /* in use for sending */
+	struct session *active;     /* in use for sending */
 	struct session *pending[2]; /* finished, not yet confirmed: [1] those begun here, [0] answered */
-	struct session *old;	    /* replaced, or lapsing */
+	struct session *old;        /* replaced, or lapsing */
 	struct endpoint calling;    /* where the handshake under way goes */
 	uint64_t sessions_made;
 	/* While a newer session lapses: what had come under the active one and under it, and since when. */

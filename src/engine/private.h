@@ -25,12 +25,15 @@ struct engine {
 	usec now;      /* of the call in hand */
 	usec deadline; /* of the earliest peer */
 	usec responder_due;
-	uint32_t tunnel_mtu; /* last told to the owner */
+	uint32_t tunnel_mtu;       /* last told to the owner */
 	struct endpoint answer_to; /* of the handshake datagram in hand */
 	struct handshake_counts counts;
 };
 
-static inline struct lane *engine_control_lane(struct engine *e) { return e->lanes[e->config.n_lanes]; }
+static inline struct lane *engine_control_lane(struct engine *e)
+{
+	return e->lanes[e->config.n_lanes];
+}
 
 /* ---- peers.c: what the control thread does for one peer ---- */
 

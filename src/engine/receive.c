@@ -13,8 +13,13 @@ struct arrival {
 
 static void post_frame(struct lane *lane, const struct arrival *a, enum event_kind kind, const struct frame *frame)
 {
-	struct event event = { .kind = kind, .index = keys_local_index(a->keys), .peer = a->peer->number,
-		.counter = a->counter, .flags = frame->flags, .from = *a->from, .len = frame->len };
+	struct event event = {.kind = kind,
+		.index = keys_local_index(a->keys),
+		.peer = a->peer->number,
+		.counter = a->counter,
+		.flags = frame->flags,
+		.from = *a->from,
+		.len = frame->len};
 	if (frame->len > sizeof event.data) {
 		lane_drop(lane, DROP_BAD_FRAME);
 		return;
@@ -103,8 +108,12 @@ static void take_frame(struct lane *lane, const struct arrival *a, const struct 
 
 static void post_arrival(struct lane *lane, const struct arrival *a, enum event_kind kind, size_t wire)
 {
-	struct event event = { .kind = kind, .index = keys_local_index(a->keys), .peer = a->peer->number,
-		.counter = a->counter, .from = *a->from, .len = (uint16_t)(wire < UINT16_MAX ? wire : UINT16_MAX) };
+	struct event event = {.kind = kind,
+		.index = keys_local_index(a->keys),
+		.peer = a->peer->number,
+		.counter = a->counter,
+		.from = *a->from,
+		.len = (uint16_t)(wire < UINT16_MAX ? wire : UINT16_MAX)};
 	if (!lane_post(lane, &event) && kind == EVENT_MOVED)
 		atomic_store(&a->peer->is_moving, false);
 }
@@ -137,7 +146,7 @@ static void tally_flush(struct lane *lane)
 		if (!atomic_load_explicit(&p->owed_since, memory_order_relaxed))
 			atomic_store_explicit(&p->owed_since, lane->now, memory_order_relaxed);
 	}
-	lane->tally = (struct tally){ 0 };
+	lane->tally = (struct tally){0};
 }
 
 static void tally_add(struct lane *lane, struct peer *p, size_t bytes, uint32_t packets)
@@ -166,7 +175,7 @@ static void take_data(struct lane *lane, const struct endpoint *from, uint8_t *d
 		lane_drop(lane, DROP_UNKNOWN_TYPE);
 		return;
 	}
-	struct arrival a = { .from = from, .keys = find_keys(lane, le32_get(datagram + 4)) };
+	struct arrival a = {.from = from, .keys = find_keys(lane, le32_get(datagram + 4))};
 	if (!a.keys) {
 		lane_drop(lane, DROP_UNKNOWN_INDEX);
 		return;
@@ -209,7 +218,7 @@ static void take_datagram(struct lane *lane, const struct endpoint *from, uint8_
 		lane_drop(lane, is_handshake ? DROP_HANDSHAKE_FORMAT : DROP_UNKNOWN_TYPE);
 		return;
 	}
-	struct event event = { .kind = EVENT_HANDSHAKE, .from = *from, .len = (uint16_t)len };
+	struct event event = {.kind = EVENT_HANDSHAKE, .from = *from, .len = (uint16_t)len};
 	memcpy(event.data, datagram, len);
 	lane_post(lane, &event);
 }

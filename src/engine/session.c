@@ -53,7 +53,8 @@ enum err session_new(struct session **ret, struct peer *peer, const struct hs_re
 	memcpy(s->epoch.k_r2i, result->k_r2i, AEAD_KEY_LEN);
 	enum err err = stream_new(&s->stream);
 	if (err == OK)
-		err = make_keys(s, &s->epoch, result->local_index, result->remote_index, result->suite, now, &s->current);
+		err = make_keys(
+			s, &s->epoch, result->local_index, result->remote_index, result->suite, now, &s->current);
 	secret_wipe(s->epoch.k_i2r, AEAD_KEY_LEN);
 	secret_wipe(s->epoch.k_r2i, AEAD_KEY_LEN);
 	if (err != OK) {
@@ -252,7 +253,7 @@ static bool must_rekey(const struct session *s, usec now)
 	if (s != s->peer->active || s->rekey || s->next || keys_is_retired(s->current))
 		return false;
 	return (now >= rekey_due(s) && is_used(s)) || keys_sent(s->current) >= KEYS_COUNTER_MAX ||
-		keys_forgeries(s->current) >= KEYS_FORGERIES_MAX;
+	       keys_forgeries(s->current) >= KEYS_FORGERIES_MAX;
 }
 
 static void send_control(struct session *s, usec now)
@@ -265,7 +266,10 @@ static void send_control(struct session *s, usec now)
 	}
 }
 
-static usec earlier(usec a, usec b) { return a < b ? a : b; }
+static usec earlier(usec a, usec b)
+{
+	return a < b ? a : b;
+}
 
 usec session_tick(struct session *s, usec now)
 {

@@ -17,21 +17,21 @@ struct session {
 	struct peer *peer;
 	bool is_initiator; /* of the handshake */
 	bool is_confirmed; /* the other end is known to have the keys */
-	bool is_lapsing; /* a simultaneous one that lost: received from, not used */
+	bool is_lapsing;   /* a simultaneous one that lost: received from, not used */
 	enum sig_alg peer_alg;
 	usec made_at;
-	uint64_t rank; /* of its first epoch */
+	uint64_t rank;     /* of its first epoch */
 	uint32_t n_epochs; /* rekeys so far */
 
 	struct keys *current, *previous, *next; /* owned by the index */
 	usec previous_until;
-	struct epoch epoch;	 /* of current: transcript and chaining secret */
+	struct epoch epoch;      /* of current: transcript and chaining secret */
 	struct epoch next_epoch; /* of next, at the end that answered */
 	struct stream *stream;
 
 	struct rekey_start *rekey; /* begun here, Rekey2 awaited */
 	uint32_t rekey_index;
-	bool has_answered; /* a Rekey1, in this epoch */
+	bool has_answered;                  /* a Rekey1, in this epoch */
 	usec confirm_due, confirm_interval; /* probes under new keys until something comes back */
 };
 

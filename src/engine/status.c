@@ -13,7 +13,10 @@ const char *drop_name(enum drop drop)
 	return drop < DROP_COUNT ? names[drop] : "unknown";
 }
 
-uint32_t engine_peer_count(const struct engine *e) { return e->n_peers; }
+uint32_t engine_peer_count(const struct engine *e)
+{
+	return e->n_peers;
+}
 
 uint64_t engine_drops(const struct engine *e, enum drop drop)
 {
@@ -23,7 +26,10 @@ uint64_t engine_drops(const struct engine *e, enum drop drop)
 	return sum;
 }
 
-struct handshake_counts engine_handshake_counts(const struct engine *e) { return e->counts; }
+struct handshake_counts engine_handshake_counts(const struct engine *e)
+{
+	return e->counts;
+}
 
 bool engine_peer_status(const struct engine *e, uint32_t number, struct peer_status *ret)
 {

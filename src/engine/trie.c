@@ -6,7 +6,7 @@
 struct node {
 	uint8_t key[16]; /* left-aligned, bits beyond `bits` are zero */
 	uint8_t bits;
-	_Atomic(void *) value;		/* NULL: only a fork, or removed */
+	_Atomic(void *) value; /* NULL: only a fork, or removed */
 	_Atomic(struct node *) child[2];
 };
 
@@ -39,7 +39,10 @@ void trie_free(struct trie *t)
 	free(t);
 }
 
-static unsigned bit_at(const uint8_t *key, unsigned bit) { return (unsigned)key[bit / 8] >> (7 - bit % 8) & 1U; }
+static unsigned bit_at(const uint8_t *key, unsigned bit)
+{
+	return (unsigned)key[bit / 8] >> (7 - bit % 8) & 1U;
+}
 
 /* How many leading bits are equal, at most max. */
 static unsigned common_bits(const uint8_t *a, const uint8_t *b, unsigned max)
@@ -85,7 +88,7 @@ static struct node *node_above(struct node *below, const uint8_t key[16], unsign
 
 enum err trie_insert(struct trie *t, const struct prefix *prefix, void *value)
 {
-	uint8_t key[16] = { 0 };
+	uint8_t key[16] = {0};
 	unsigned bits = prefix->bits;
 	memcpy(key, prefix->v4 ? prefix->ip + 12 : prefix->ip, prefix->v4 ? 4 : 16);
 
@@ -101,8 +104,9 @@ enum err trie_insert(struct trie *t, const struct prefix *prefix, void *value)
 		}
 		link = &n->child[bit_at(key, n->bits)];
 	}
-	struct node *made = n ? node_above(n, key, bits, common_bits(n->key, key, n->bits < bits ? n->bits : bits), value) :
-				node_new(key, bits, value);
+	struct node *made =
+		n ? node_above(n, key, bits, common_bits(n->key, key, n->bits < bits ? n->bits : bits), value)
+		  : node_new(key, bits, value);
 	if (!made)
 		return ERR_NOMEM;
 	atomic_store_explicit(link, made, memory_order_release);

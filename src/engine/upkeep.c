@@ -15,10 +15,16 @@
 #define BACKOFF_MAX (300 * USEC_PER_SEC)
 #define LOOK_EVERY USEC_PER_SEC /* at what lanes note, while there is a session */
 
-static usec earlier(usec a, usec b) { return a < b ? a : b; }
+static usec earlier(usec a, usec b)
+{
+	return a < b ? a : b;
+}
 
 /* Time since `then`; 0 if that lies ahead (another thread's clock reading may be a moment newer). */
-static usec since(usec then, usec now) { return now > then ? now - then : 0; }
+static usec since(usec then, usec now)
+{
+	return now > then ? now - then : 0;
+}
 
 /* ---- sessions ---- */
 
@@ -32,7 +38,7 @@ void peer_publish_keys(struct peer *p)
  * lapse, the next may move it again. */
 static void follow_newest(struct peer *p)
 {
-	const struct session *all[] = { p->active, p->pending[0], p->pending[1] };
+	const struct session *all[] = {p->active, p->pending[0], p->pending[1]};
 	uint64_t newest = 0;
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		if (all[i] && keys_rank(all[i]->current) > newest)
@@ -65,8 +71,7 @@ void peer_drop_session(struct peer *p, struct session *s)
 static bool is_preferred(const struct session *a, const struct session *b)
 {
 	usec apart = a->made_at > b->made_at ? a->made_at - b->made_at : b->made_at - a->made_at;
-	return a->is_initiator != b->is_initiator && apart < SIMULTANEOUS &&
-		a->is_initiator != a->peer->has_smaller_id;
+	return a->is_initiator != b->is_initiator && apart < SIMULTANEOUS && a->is_initiator != a->peer->has_smaller_id;
 }
 
 static void use_session(struct peer *p, struct session *s, usec now)
@@ -171,8 +176,9 @@ void peer_confirm(struct peer *p, struct session *s, usec now)
 	char where[ADDR_TEXT_LEN] = "?";
 	if (route)
 		addr_format(&route->to.remote, where);
-	peer_notice(p, NOTICE_ESTABLISHED, "session with %s at %s: %s, peer signed with %s, X25519 + ML-KEM-1024%s", p->name, where,
-		cipher_name(keys_cipher(s->current)), sig_alg_name(s->peer_alg), p->has_psk ? " + pre-shared key" : "");
+	peer_notice(p, NOTICE_ESTABLISHED, "session with %s at %s: %s, peer signed with %s, X25519 + ML-KEM-1024%s",
+		p->name, where, cipher_name(keys_cipher(s->current)), sig_alg_name(s->peer_alg),
+		p->has_psk ? " + pre-shared key" : "");
 	send_staged(p, now);
 	peer_wake(p, now);
 }
@@ -201,7 +207,7 @@ static bool pick_address(struct peer *p)
 		p->calling = route->to;
 		return true;
 	}
-	p->calling = (struct endpoint){ .remote = p->configured };
+	p->calling = (struct endpoint){.remote = p->configured};
 	return is_configured;
 }
 
@@ -261,8 +267,8 @@ void peer_finish_initiated(struct peer *p, const struct endpoint *from, usec now
 
 static usec tick_initiator(struct peer *p, usec now)
 {
-	struct call call = { .lane = engine_control_lane(p->engine), .to = &p->calling };
-	struct hs_output out = { .send = send_handshake, .context = &call };
+	struct call call = {.lane = engine_control_lane(p->engine), .to = &p->calling};
+	struct hs_output out = {.send = send_handshake, .context = &call};
 	usec deadline = initiator_poll(p->initiator, now, &out);
 	enum initiator_state state = initiator_state(p->initiator);
 	if (state == INITIATOR_WAITS_RESP || state == INITIATOR_WAITS_ACCEPT)
