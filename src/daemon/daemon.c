@@ -24,9 +24,9 @@
 #include <unistd.h>
 
 #define WORKERS_MAX 64
-/* Of a socket, each way: enough for bursts. What is larger only makes pings wait behind a TCP stream: with 8 MiB
- * 5.9 ms of them (99th percentile), with this 4.3, at no less throughput (docs/performance.md). */
-#define SOCKET_BUFFER ((size_t)2 << 20)
+/* Of a socket, each way. Larger ones only make pings wait behind a TCP stream, smaller ones lose too much of
+ * several streams (docs/performance.md). */
+#define SOCKET_BUFFER ((size_t)4 << 20)
 #define EVENTS_AT_ONCE 64 /* then signals and the control socket get a turn */
 
 /* Everything of one running tunnel; torn down in the opposite order. */
