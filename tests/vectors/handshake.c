@@ -19,19 +19,13 @@
 #include "handshake/message.h"
 #include "handshake/responder.h"
 #include "handshake/schedule.h"
-#include "hex.h"
+#include "reference.h"
 
-#include <jansson.h>
 #include <stdio.h>
 
 #define DATAGRAMS_MAX 32
 
 static json_t *vectors;
-
-struct blob {
-	uint8_t data[HS_MESSAGE_MAX];
-	size_t len;
-};
 
 struct script {
 	struct blob values[8];
@@ -53,33 +47,6 @@ struct owner {
 	struct hs_result result;
 };
 
-static json_t *field(json_t *object, const char *name)
-{
-	json_t *value = json_object_get(object, name);
-	if (!value)
-		fail_msg("jorm4.json: no \"%s\"", name);
-	return value;
-}
-
-static uint32_t number(json_t *object, const char *name)
-{
-	return (uint32_t)json_integer_value(field(object, name));
-}
-
-static struct blob bytes(json_t *object, const char *name)
-{
-	struct blob b;
-	b.len = hex_read(b.data, sizeof b.data, json_string_value(field(object, name)));
-	assert_int_not_equal(b.len, SIZE_MAX);
-	return b;
-}
-
-static void assert_bytes(const void *data, size_t len, json_t *object, const char *name)
-{
-	struct blob expected = bytes(object, name);
-	if (len != expected.len || memcmp(data, expected.data, len) != 0)
-		fail_msg("\"%s\" is not what the reference has", name);
-}
 #define ASSERT_ARRAY(array, object, name) assert_bytes(array, sizeof(array), object, name)
 
 static void script_add(struct script *s, json_t *object, const char *first, const char *second)
@@ -188,7 +155,7 @@ static struct responder_verdict authorise(void *context, const struct sig_public
 static uint32_t new_index(void *context)
 {
 	struct owner *o = context;
-	return number(field(o->vector, "inputs"), "sender_R");
+	return (uint32_t)number(field(o->vector, "inputs"), "sender_R");
 }
 
 static void established(void *context, const struct hs_result *result, const struct addr *source)
@@ -297,10 +264,10 @@ static void run(json_t *vector, bool refuses)
 	script_add(&for_i, in, "rnd_I", NULL);
 	struct blob tlvs = bytes(in, "tlvs");
 	struct initiator_config config = {.identity = id_i,
-		.suites = number(in, "suites"),
+		.suites = (unsigned)number(in, "suites"),
 		.psk = owner.psk.len > 0 ? owner.psk.data : NULL,
 		.request = VIEW(tlvs.data, tlvs.len),
-		.local_index = number(in, "sender_I")};
+		.local_index = (unsigned)number(in, "sender_I")};
 	memcpy(config.responder_key_id, identity_key_id(id_r), KEY_ID_LEN);
 	struct initiator *i;
 	assert_int_equal(initiator_new(&i, &config, &rng_i, 0), OK);
@@ -372,9 +339,9 @@ static void check_exchange(json_t *in, json_t *mid, struct view init, struct vie
 	const uint8_t *epk_r = resp.data, *ct = epk_r + DH_LEN;
 	assert_int_equal(schedule_h0(h, bytes(mid, "key_id_R").data), OK);
 	ASSERT_ARRAY(h, mid, "h0");
-	assert_int_equal(schedule_h1(h, bytes(mid, "h0").data, number(in, "sender_I"), init), OK);
+	assert_int_equal(schedule_h1(h, bytes(mid, "h0").data, (uint32_t)number(in, "sender_I"), init), OK);
 	ASSERT_ARRAY(h, mid, "h1");
-	assert_int_equal(schedule_h2(h, bytes(mid, "h1").data, number(in, "sender_R"), epk_r, ct), OK);
+	assert_int_equal(schedule_h2(h, bytes(mid, "h1").data, (uint32_t)number(in, "sender_R"), epk_r, ct), OK);
 	ASSERT_ARRAY(h, mid, "h2");
 	assert_int_equal(
 		schedule_prk(h, bytes(mid, "h2").data, bytes(mid, "kem_secret").data, bytes(mid, "x25519_secret").data),
