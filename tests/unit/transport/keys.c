@@ -7,6 +7,7 @@
 #include "transport/keys.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #define assert_err(call, code) assert_int_equal((int)(call), (int)(code))
@@ -188,6 +189,7 @@ struct worker {
 	pthread_t thread;
 	struct ends *ends;
 	uint32_t lane, failed, retired, replays;
+	bool sees_end; /* keeps its last datagram until the keys are retired */
 	uint64_t counters[PER_THREAD];
 };
 
@@ -201,6 +203,8 @@ static void *work(void *argument)
 		uint64_t counter, n = keys_take_counters(w->ends->a, 1);
 		bool is_newest;
 		w->counters[i] = n;
+		while (w->sees_end && i == PER_THREAD - 1 && !keys_is_retired(w->ends->a))
+			sched_yield();
 		memset(datagram + DATA_HEADER_LEN, 5, 64);
 		enum err err = keys_seal(w->ends->a, w->lane, datagram, 64, n);
 		if (err == ERR_STATE) {
@@ -232,7 +236,7 @@ static void run_threads(bool retires)
 	static uint64_t all[LANES * PER_THREAD];
 	struct ends ends = new_ends(CIPHER_AES_256_GCM);
 	for (uint32_t i = 0; i < LANES; i++) {
-		workers[i] = (struct worker){.ends = &ends, .lane = i};
+		workers[i] = (struct worker){.ends = &ends, .lane = i, .sees_end = retires && i == 0};
 		assert_int_equal(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
 	}
 	if (retires) {
