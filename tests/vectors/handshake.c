@@ -144,7 +144,7 @@ static struct responder_verdict authorise(void *context, const struct sig_public
 	struct responder_verdict v = {.authorised = !o->refuses, .psk = o->psk.len > 0 ? o->psk.data : NULL};
 	if (o->refuses) {
 		json_t *reject = field(o->vector, "reject");
-		v.reason.code = number(reject, "code");
+		v.reason.code = (enum reject_code)number(reject, "code");
 		struct blob text = bytes(reject, "text");
 		assert_in_range(text.len, 1, REJECT_TEXT_MAX);
 		memcpy(v.reason.text, text.data, text.len);
