@@ -1,5 +1,6 @@
 #include "config/config.h"
 
+#include "base/file.h"
 #include "base/secret.h"
 #include "config/diag.h"
 #include "config/parse.h"
@@ -40,12 +41,12 @@ void config_free(struct config *config)
 }
 
 /* An opened regular file of a bearable size. */
-static enum err file_open(int *ret, const char *path, struct config_diagnostics *diags)
+static enum err open_regular(int *ret, const char *path, struct config_diagnostics *diags)
 {
 	struct stat st;
 	struct fault fault;
 	/* O_NONBLOCK: a FIFO without a writer must not hold us up */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int fd = file_open(path, O_RDONLY | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		enum err e = fault_errno(&fault, "cannot be read");
 		if (e == ERR_NOT_FOUND)
@@ -95,7 +96,7 @@ static enum err load_partly(struct config **ret, const char *path, struct config
 {
 	int fd;
 	*ret = NULL;
-	enum err e = file_open(&fd, path, diags);
+	enum err e = open_regular(&fd, path, diags);
 	if (e)
 		return e;
 	size_t len = 0;

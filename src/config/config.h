@@ -25,10 +25,27 @@
 
 enum config_cipher { CONFIG_CIPHER_AUTO, CONFIG_CIPHER_CHACHA20_POLY1305, CONFIG_CIPHER_AES_256_GCM };
 enum config_padding { CONFIG_PADDING_NONE, CONFIG_PADDING_BUCKETS };
+/* Packets from one peer to another: as the host's own forwarding has it, forwarded, or dropped. */
+enum config_between { CONFIG_BETWEEN_HOST, CONFIG_BETWEEN_YES, CONFIG_BETWEEN_NO };
+
+#define CONFIG_TABLE_AUTO 0           /* main; of its own for default routes, with policy rules */
+#define CONFIG_TABLE_OFF UINT32_MAX   /* no routes are set */
 
 struct config_prefixes {
 	struct prefix *items; /* owned */
 	size_t count;
+};
+
+struct config_strings {
+	char **items; /* owned, as the strings are */
+	size_t count;
+};
+
+/* Name servers and search domains. */
+struct config_dns {
+	uint8_t (*servers)[16]; /* owned; IPv4 as IPv4-mapped */
+	size_t server_count;
+	struct config_strings domains;
 };
 
 /* Someone whom the tunnel may talk to. Whoever has an endpoint may be called. */
@@ -44,6 +61,8 @@ struct config_peer {
 	uint16_t endpoint_port;
 	uint16_t keepalive_s; /* 0: off */
 	char *preshared_key;  /* path, or NULL */
+	/* Which of the things that the peer hands out in Accept are taken. */
+	bool accept_address, accept_routes, accept_dns, accept_mtu, accept_keepalive;
 };
 
 struct config {
@@ -64,6 +83,24 @@ struct config {
 	uint32_t fwmark;         /* 0: none */
 	char *state_directory;
 	char *control_socket;
+	char *control_group; /* whose members may use the control socket besides root; NULL: none */
+	char *user;          /* whom the daemon runs as after set-up; NULL: "jorm" where there is one */
+
+	/* As a server. */
+	char *authorized_keys;         /* folder: every *.pub in it is a peer; NULL: none */
+	struct config_prefixes pools;  /* addresses to hand out; without host bits */
+	struct config_prefixes push_routes; /* told to clients, like all push_... */
+	struct config_dns push_dns;
+	uint16_t push_mtu;         /* 0: nothing is said */
+	uint16_t push_keepalive_s; /* 0: nothing is said */
+	enum config_between client_to_client;
+	bool masquerade;
+
+	/* As a client, or either. */
+	struct config_dns dns; /* for this host while the tunnel is up */
+	bool kill_switch;
+	uint32_t table; /* of the routes: CONFIG_TABLE_AUTO, CONFIG_TABLE_OFF, or a number */
+	struct config_strings pre_up, post_up, pre_down, post_down; /* shell commands; %i is the interface */
 	struct config_peer *peers; /* owned; all key IDs differ */
 	size_t peer_count;
 };

@@ -1,6 +1,7 @@
 #include "crypto/keyfile.h"
 
 #include "base/rng.h"
+#include "base/file.h"
 #include "base/secret.h"
 #include "crypto/base64.h"
 
@@ -38,7 +39,7 @@ static int open_checked(const char *path, bool is_secret, struct fault *fault, e
 {
 	struct stat st;
 	/* O_NONBLOCK: a FIFO must be refused, not waited for. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int fd = file_open(path, O_RDONLY | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0) {
 		*ret = fault_errno(fault,
 			errno == ENOENT ? "there is no key file %s (correct the path, or make the key first)"

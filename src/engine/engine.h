@@ -16,6 +16,7 @@
 #include "crypto/sig.h"
 #include "engine/drops.h"
 #include "transport/padding.h"
+#include "wire/accept.h"
 #include "wire/wire.h"
 
 #include <sys/uio.h>
@@ -74,6 +75,7 @@ enum notice {
 	NOTICE_MOVED,
 	NOTICE_CLOSED,
 	NOTICE_PATH,
+	NOTICE_LEASE,
 };
 struct engine_host {
 	/* The MTU of the interface that leads to an address; 1500 if unknown. */
@@ -81,6 +83,15 @@ struct engine_host {
 	/* The tunnel's best MTU has changed (only with mtu = 0 in the configuration). */
 	void (*tunnel_mtu)(void *context, uint32_t mtu);
 	void (*notice)(void *context, enum notice notice, const char *peer, const char *text);
+	/* A client is to have this address from now on. OK only when that is on disk; else it is refused with the
+	 * fault's text. Called again for a lease that is there already, at each handshake. NULL: there are no pools. */
+	enum err (*keep_lease)(void *context, const uint8_t key_id[KEY_ID_LEN], const char *peer,
+		const struct prefix *address, struct fault *fault);
+	/* A lease has been taken back (its key is not known any more, or the pool has gone). */
+	void (*drop_lease)(void *context, const struct prefix *address);
+	/* What peer `number` hands out, less what is not taken from it; only when it differs from the last time.
+	 * Routes are in the engine's own table already. */
+	void (*accepted)(void *context, uint32_t number, const struct accept *accept);
 	void *context;
 };
 
@@ -94,8 +105,21 @@ struct engine_config {
 	usec reauthenticate;
 	usec rekey; /* age at which keys in use are replaced; 0: REKEY_DEFAULT */
 	uint32_t max_pending, handshake_rate;
+	const struct prefix *pools; /* addresses to hand out; copied */
+	size_t n_pools;
+	const struct prefix *own; /* addresses of the interface, which are never handed out; copied */
+	size_t n_own;
+	struct accept push;  /* what clients are told besides their addresses */
+	bool are_peers_apart; /* packets from one peer to another are dropped */
 	struct engine_host host;
 };
+
+/* What is taken from a peer's Accept. */
+#define TAKE_ADDRESS 1U
+#define TAKE_ROUTES 2U
+#define TAKE_DNS 4U
+#define TAKE_MTU 8U
+#define TAKE_KEEPALIVE 16U
 
 struct peer_config {
 	const char *name;
@@ -106,6 +130,7 @@ struct peer_config {
 	usec keepalive; /* 0: none */
 	bool has_psk;
 	uint8_t psk[PSK_LEN];
+	uint32_t takes; /* TAKE_ bits */
 };
 
 /* `io` has n_lanes + 1 elements, the control thread's last. ERR_NOMEM, ERR_CRYPTO. The calling thread must be
@@ -120,8 +145,30 @@ void engine_free(struct engine *e);
 enum err engine_add_peer(struct engine *e, const struct peer_config *config, uint32_t *ret_number);
 /* A peer that initiates gets the address to call (again, when a name resolves to another). */
 void engine_set_endpoint(struct engine *e, uint32_t peer, const struct addr *address, usec now);
-/* The peer loses its sessions at once and is forgotten; its number stays unused. */
+/* The peer loses its sessions at once and is forgotten; its number may be given to another later. */
 void engine_remove_peer(struct engine *e, uint32_t peer);
+/* Another configuration for the peer with the same key ID. Its session goes on, unless the pre-shared key is another.
+ * ERR_NOMEM, ERR_ARGUMENT (another key ID). */
+enum err engine_change_peer(struct engine *e, uint32_t peer, const struct peer_config *config, usec now);
+/* ERR_NOT_FOUND. */
+enum err engine_find_peer(const struct engine *e, const uint8_t key_id[KEY_ID_LEN], uint32_t *ret_number);
+
+/*
+ * Another configuration for all: identity, suites, padding, tunnel_mtu, times, handshake limits, pools, push and
+ * are_peers_apart are taken over; lanes and callbacks stay. Sessions go on, but for those under another identity: they end. ERR_NOMEM: nothing has changed.
+ */
+enum err engine_reconfigure(struct engine *e, const struct engine_config *config, usec now);
+
+/* A lease from before: its peer will get that address again. Before lanes run. ERR_EXISTS: it is another's; ERR_NOT_FOUND: in no pool; ERR_NOMEM. */
+enum err engine_load_lease(struct engine *e, const uint8_t key_id[KEY_ID_LEN], const struct prefix *address);
+/* The lease ends; its holder's session, too. ERR_NOT_FOUND. */
+enum err engine_free_lease(struct engine *e, const struct prefix *address);
+struct lease {
+	uint8_t key_id[KEY_ID_LEN];
+	struct prefix address; /* /32 or /128 */
+};
+/* All leases, in the order of addresses; false: there is no such. */
+bool engine_lease(const struct engine *e, size_t at, struct lease *ret);
 
 struct lane *engine_lane(struct engine *e, uint32_t number);
 
@@ -149,6 +196,8 @@ struct peer_status {
 	uint32_t epoch;      /* rekeys since the handshake */
 	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;
 	char rejected[200 + 1]; /* why the peer refused us last; empty */
+	const struct prefix *addresses; /* handed out to it, or, where we are the client, to us */
+	size_t n_addresses;
 };
 uint32_t engine_peer_count(const struct engine *e);
 /* false: no such peer (any more). */

@@ -33,6 +33,9 @@ struct responder_config {
 		void *context, const struct sig_public *key, const uint8_t key_id[KEY_ID_LEN]);
 	/* A random index that no session at this end uses. */
 	uint32_t (*new_index)(void *context);
+	/* All is in order: the last word on an initiator, whose PSK has proven right, before there is a session; here
+	 * an address is given. Not OK: it is refused with *reason. NULL: everyone is admitted. */
+	enum err (*admit)(void *context, const uint8_t key_id[KEY_ID_LEN], struct reject_reason *reason);
 	/* A finished session. Called once, before anything else of it happens. `proven`: the address that Resp went
 	 * to, and that is proven by that; the last part of Finish may have come from another. */
 	void (*established)(void *context, const struct hs_result *result, const struct addr *proven);

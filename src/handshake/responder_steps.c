@@ -260,6 +260,10 @@ static enum err check_finish(struct finish_work *w, struct hs_bytes *reject, con
 	}
 	if (e == OK)
 		e = derive_session(w, state);
+	if (e == OK && config->admit && config->admit(config->context, w->key_id, &refused) != OK) {
+		e = make_reject(reject, state, &refused, finish);
+		return e == OK ? ERR_AUTH : e;
+	}
 	return e;
 }
 

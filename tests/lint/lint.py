@@ -20,7 +20,7 @@ RULES = (
 
 # For each folder of src/, the folders whose headers it may include besides its own. This is the one
 # place where the layers are written down for a machine (docs/architecture.md has them for people).
-BELOW_DAEMON = "base crypto wire handshake transport engine tun net config control"
+BELOW_DAEMON = "base crypto wire handshake transport engine tun net config store host control"
 LAYERS = {
     "base": "",
     "crypto": "base",
@@ -31,9 +31,11 @@ LAYERS = {
     "tun": "base",
     "net": "base",
     "config": "base crypto",
+    "store": "base",
+    "host": "base net config",
     "control": "base config",
     "daemon": BELOW_DAEMON,
-    "cli": "base crypto config control daemon",
+    "cli": "base crypto config host control daemon",
 }
 
 # Header prefix of a library -> the folders that may use it. A library has one home, so that it can
@@ -43,6 +45,12 @@ LIBRARIES = {
     "intel-ipsec-mb.h": "crypto",
     "libmnl/": "net",
     "jansson.h": "control cli daemon",
+    "sqlite3.h": "store",
+    "microhttpd.h": "control",
+    "curl/": "control",
+    "cap-ng.h": "daemon",
+    "seccomp.h": "daemon",
+    "linux/landlock.h": "daemon",
     "urcu": "engine daemon transport",
 }
 
