@@ -17,3 +17,7 @@ enum err dh_public(uint8_t public_key[static DH_LEN], const uint8_t private_key[
  * handshake aborts); ERR_CRYPTO: libcrypto failed. */
 enum err dh_derive(
 	uint8_t secret[static DH_LEN], const uint8_t private_key[static DH_LEN], const uint8_t peer[static DH_LEN]);
+
+/* Both of the above, as who answers needs them, for two thirds of their cost. Errors are dh_derive's. */
+enum err dh_answer(uint8_t public_key[static DH_LEN], uint8_t secret[static DH_LEN],
+	const uint8_t private_key[static DH_LEN], const uint8_t peer[static DH_LEN]);

@@ -39,11 +39,9 @@ static enum err exchange(struct resp_state *state, struct resp_work *w, const ui
 	struct view init, const struct init_message *m)
 {
 	uint8_t h1[HASH_LEN];
-	enum err e = dh_derive(w->dh_secret, w->dh_private, m->epk); /* aborts on an all-zero result */
+	enum err e = dh_answer(w->epk_r, w->dh_secret, w->dh_private, m->epk); /* aborts on an all-zero result */
 	if (e == OK)
 		e = kem_encapsulate(w->ct, w->kem_secret, m->ek, w->kem_entropy); /* checks ek_I */
-	if (e == OK)
-		e = dh_public(w->epk_r, w->dh_private);
 	if (e == OK)
 		e = schedule_h1(h1, h0, state->sender_i, init);
 	if (e == OK)

@@ -100,9 +100,7 @@ enum err rekey_answer(const struct epoch *now, struct view rekey1, uint32_t inde
 	rng_fill(rng, entropy, sizeof entropy);
 	enum err err = kem_encapsulate(two.ct, ikm.kem, one->ek, entropy);
 	if (err == OK)
-		err = dh_derive(ikm.dh, dh_private, one->epk);
-	if (err == OK)
-		err = dh_public(two.epk, dh_private);
+		err = dh_answer(two.epk, ikm.dh, dh_private, one->epk);
 	if (err == OK) {
 		le32_put(two.index, index);
 		err = derive(now, rekey1, VIEW(&two, sizeof two), &ikm, next);

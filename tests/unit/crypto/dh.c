@@ -30,6 +30,11 @@ static void matches_rfc_7748(void **state)
 	assert_int_equal(dh_derive(out, bob_private, alice_public), OK);
 	assert_memory_equal(out, secret, DH_LEN);
 
+	uint8_t answer[DH_LEN];
+	assert_int_equal(dh_answer(answer, out, bob_private, alice_public), OK);
+	assert_memory_equal(answer, bob_public, DH_LEN);
+	assert_memory_equal(out, secret, DH_LEN);
+
 	alice_public[0] ^= 1;
 	assert_int_equal(dh_derive(out, bob_private, alice_public), OK);
 	assert_memory_not_equal(out, secret, DH_LEN);
@@ -74,6 +79,13 @@ static void low_order_points_are_refused(void **state)
 		memset(secret, 7, sizeof secret);
 		assert_int_equal(dh_derive(secret, private_key, point), ERR_AUTH);
 		assert_true(secret_is_zero(secret, sizeof secret));
+		assert_int_equal(ERR_peek_error(), 0);
+
+		uint8_t answer[DH_LEN];
+		memset(answer, 7, sizeof answer);
+		memset(secret, 7, sizeof secret);
+		assert_int_equal(dh_answer(answer, secret, private_key, point), ERR_AUTH);
+		assert_true(secret_is_zero(answer, sizeof answer) && secret_is_zero(secret, sizeof secret));
 		assert_int_equal(ERR_peek_error(), 0);
 	}
 }

@@ -47,6 +47,8 @@ WRAP(kem_decapsulate, secret, KEM_SECRET_LEN, (uint8_t *secret, const struct kem
 	(secret, key, ct))
 WRAP(dh_public, out, DH_LEN, (uint8_t *out, const uint8_t *key), (out, key))
 WRAP(dh_derive, secret, DH_LEN, (uint8_t *secret, const uint8_t *key, const uint8_t *peer), (secret, key, peer))
+WRAP(dh_answer, out, DH_LEN, (uint8_t *out, uint8_t *secret, const uint8_t *key, const uint8_t *peer),
+	(out, secret, key, peer))
 WRAP(identity_sign, sig, SIG_65_LEN, (const struct identity *id, uint8_t *sig, struct view context, struct view message,
 	const uint8_t *entropy), (id, sig, context, message, entropy))
 WRAP(sig_verify, NULL, 0, (const struct sig_public *key, struct view context, struct view message, struct view sig),
