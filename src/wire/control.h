@@ -20,7 +20,14 @@ enum err control_parse(struct control_part *ret, struct view body);
 void control_write(struct writer *w, const struct control_part *part);
 
 /* TLVs: `type u8, length u16, value`. */
-enum accept_tlv { ACCEPT_KEEPALIVE = 1 };
+enum accept_tlv {
+	ACCEPT_KEEPALIVE = 1,
+	ACCEPT_ADDRESS,
+	ACCEPT_ROUTE,
+	ACCEPT_DNS,
+	ACCEPT_DOMAIN,
+	ACCEPT_MTU,
+}; /* wire/accept.h */
 enum close_tlv { CLOSE_REASON = 1 };
 
 struct tlv {
