@@ -2,12 +2,18 @@
 
 #include "base/file.h"
 #include "base/secret.h"
+#include "config/authorized.h"
 #include "config/diag.h"
+#include "config/keys.h"
+#include "config/lists.h"
 #include "config/parse.h"
+#include "config/peer.h"
 #include "crypto/keyfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,14 +28,11 @@ void config_free(struct config *config)
 {
 	if (!config)
 		return;
-	for (size_t i = 0; i < config->peer_count; i++) {
-		struct config_peer *peer = &config->peers[i];
-		free(peer->public_key);
-		free(peer->allowed_ips.items);
-		free(peer->endpoint);
-		free(peer->endpoint_host);
-		free(peer->preshared_key);
-	}
+	struct config_strings *commands[] = {&config->pre_up, &config->post_up, &config->pre_down, &config->post_down};
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		config_strings_done(commands[i]);
+	for (size_t i = 0; i < config->peer_count; i++)
+		config_peer_done(&config->peers[i]);
 	free(config->peers);
 	free(config->path);
 	free(config->instance);
@@ -37,6 +40,13 @@ void config_free(struct config *config)
 	free(config->addresses.items);
 	free(config->state_directory);
 	free(config->control_socket);
+	free(config->control_group);
+	free(config->user);
+	free(config->authorized_keys);
+	free(config->pools.items);
+	free(config->push_routes.items);
+	config_dns_done(&config->push_dns);
+	config_dns_done(&config->dns);
 	free(config);
 }
 
@@ -113,7 +123,7 @@ static enum err load_partly(struct config **ret, const char *path, struct config
 
 static void own_key_check(const struct config *config, struct config_diagnostics *diags, const uint8_t *own)
 {
-	for (size_t i = 0; i < config->peer_count; i++) {
+	for (size_t i = 0; own && i < config->peer_count; i++) {
 		const struct config_peer *peer = &config->peers[i];
 		char section[CONFIG_PEER_NAME_LEN + 8];
 		snprintf(section, sizeof(section), "peer %s", peer->name);
@@ -124,22 +134,22 @@ static void own_key_check(const struct config *config, struct config_diagnostics
 	}
 }
 
-static void private_key_check(
-	const struct config *config, struct config_diagnostics *diags, uint8_t ret_key_id[KEY_ID_LEN])
+/* true: ret_key_id has the host's own key ID. */
+static bool private_key_check(
+	const struct config *config, struct config_diagnostics *diags, uint8_t ret_key_id[static KEY_ID_LEN])
 {
 	struct identity *id = NULL;
 	struct fault fault;
 	const struct diag_place place = {.line = config->private_key_line, .section = "interface", .key = "PrivateKey"};
 	if (!config->private_key)
-		return; /* has been missed already */
+		return false; /* has been missed already */
 	if (keyfile_read_private(&id, config->private_key, &fault)) {
 		diag_error(diags, place, "%s", fault.text);
-		return;
+		return false;
 	}
-	own_key_check(config, diags, identity_key_id(id));
-	if (ret_key_id)
-		memcpy(ret_key_id, identity_key_id(id), KEY_ID_LEN);
+	memcpy(ret_key_id, identity_key_id(id), KEY_ID_LEN);
 	identity_free(id);
+	return true;
 }
 
 static void preshared_key_check(const struct config_peer *peer, struct config_diagnostics *diags)
@@ -152,6 +162,38 @@ static void preshared_key_check(const struct config_peer *peer, struct config_di
 	if (peer->preshared_key && keyfile_read_psk(psk, peer->preshared_key, &fault))
 		diag_error(diags, place, "%s", fault.text);
 	secret_wipe(psk, sizeof(psk));
+}
+
+static void accounts_check(const struct config *config, struct config_diagnostics *diags)
+{
+	struct diag_place place = {.line = config->control_group_line, .section = "interface", .key = "ControlGroup"};
+	if (config->control_group && !getgrnam(config->control_group))
+		diag_error(diags, place, "this host has no group %s: correct the name, or run groupadd --system %s",
+			config->control_group, config->control_group);
+	place.line = config->user_line;
+	place.key = "User";
+	if (config->user && !getpwnam(config->user))
+		diag_error(diags, place, "this host has no user %s: correct the name, or run useradd --system %s",
+			config->user, config->user);
+}
+
+static void authorized_check(const struct config *config, struct config_diagnostics *diags, const uint8_t *own)
+{
+	const struct diag_place place = {
+		.line = config->authorized_keys_line, .section = "interface", .key = "AuthorizedKeys"};
+	struct authorized keys;
+	size_t first = diags->count;
+	if (!config->authorized_keys)
+		return;
+	enum err e = authorized_read(&keys, config->authorized_keys, diags);
+	for (size_t i = first; i < diags->count; i++)
+		diags->items[i].line = place.line;
+	for (size_t i = 0; e == OK && own && i < keys.count; i++) {
+		if (memcmp(keys.items[i].key_id, own, KEY_ID_LEN) == 0)
+			diag_warning(diags, place, "%s/%s.pub is this host's own key: remove it there",
+				config->authorized_keys, keys.items[i].name);
+	}
+	authorized_done(&keys);
 }
 
 /* Errors found on the way leave nothing behind. */
@@ -176,13 +218,54 @@ enum err config_load_with_keys(
 	struct config *config;
 	enum err e = load_partly(&config, path, diags);
 	if (e == OK || (e == ERR_FORMAT && config)) {
-		private_key_check(config, diags, ret_key_id);
+		uint8_t id[KEY_ID_LEN];
+		const uint8_t *own = private_key_check(config, diags, id) ? id : NULL;
+		own_key_check(config, diags, own);
+		authorized_check(config, diags, own);
+		accounts_check(config, diags);
+		if (own && ret_key_id)
+			memcpy(ret_key_id, own, KEY_ID_LEN);
 		for (size_t i = 0; i < config->peer_count; i++)
 			preshared_key_check(&config->peers[i], diags);
 		diag_sort(diags);
 		e = diags->errors ? ERR_FORMAT : OK;
 	}
 	return finish(ret, config, e);
+}
+
+static bool differ(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) != 0 : a != b;
+}
+
+bool config_needs_restart(const struct config *old, const struct config *new, char *ret_keys, size_t size)
+{
+	/* Layer is not here: it can only be 3 */
+	const struct {
+		const char *key;
+		bool differs;
+	} fixed[] = {
+		{"Name", differ(old->name, new->name)},
+		{"Listen", !addr_equal(&old->listen, &new->listen)},
+		{"StateDirectory", differ(old->state_directory, new->state_directory)},
+		{"ControlSocket", differ(old->control_socket, new->control_socket)},
+		{"ControlGroup", differ(old->control_group, new->control_group)},
+		{"User", differ(old->user, new->user)},
+		{"FwMark", old->fwmark != new->fwmark},
+		{"Table", old->table != new->table},
+	};
+	bool any = false;
+	size_t at = 0;
+	if (size)
+		ret_keys[0] = '\0';
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
+		if (!fixed[i].differs)
+			continue;
+		int n = snprintf(ret_keys + at, size - at, "%s%s", any ? ", " : "", fixed[i].key);
+		at = (size_t)n < size - at ? at + (size_t)n : size;
+		any = true;
+	}
+	return any;
 }
 
 enum err config_path_of(char out[static PATH_MAX], const char *file_or_name)

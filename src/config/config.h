@@ -83,6 +83,8 @@ struct config {
 	uint32_t fwmark;         /* 0: none */
 	char *state_directory;
 	char *control_socket;
+	/* Lines of keys about which more is found out later; 0: not given. */
+	unsigned control_group_line, user_line, authorized_keys_line;
 	char *control_group; /* whose members may use the control socket besides root; NULL: none */
 	char *user;          /* whom the daemon runs as after set-up; NULL: "jorm" where there is one */
 
@@ -136,14 +138,23 @@ const char *config_diagnostic_format(
 enum err config_load(struct config **ret, const char *path, struct config_diagnostics *diags);
 
 /*
- * config_load, and reads the private files that the configuration names (and wipes them): PrivateKey and PresharedKey
- * exist, are well-formed and not readable by others; no peer is this host itself. Their mistakes are gathered together
- * with those of the text. *ret_key_id (may be NULL) gets the host's own key ID on OK.
+ * config_load, and looks at what the configuration names: PrivateKey and PresharedKey exist, are well-formed and not
+ * readable by others (they are read and wiped); no peer is this host itself; the folder of AuthorizedKeys can be read
+ * (what is wrong with a file in it is a warning); ControlGroup and User exist, for which the host's account databases
+ * are asked. Such mistakes are gathered together with those of the text. *ret_key_id (may be NULL) gets the host's own
+ * key ID on OK.
  */
 enum err config_load_with_keys(
 	struct config **ret, const char *path, struct config_diagnostics *diags, uint8_t ret_key_id[KEY_ID_LEN]);
 
 void config_free(struct config *config); /* NULL is fine */
+
+/*
+ * Do two configurations differ in what cannot change while the tunnel runs? Then `ret_keys` has the names of those
+ * keys, such as "Name, Listen" (cut where `size` bytes do not do; CONFIG_RESTART_KEYS_LEN always does), else "".
+ */
+#define CONFIG_RESTART_KEYS_LEN 128
+bool config_needs_restart(const struct config *old, const struct config *new, char *ret_keys, size_t size);
 
 /*
  * What a user means by FILE|NAME: with a '/' or the ending ".conf" a path, else /etc/jorm/NAME.conf.

@@ -1,5 +1,6 @@
 #include "config/keys.h"
 
+#include "config/lists.h"
 #include "config/values.h"
 
 #include <ctype.h>
@@ -27,6 +28,12 @@ static const struct config_word protections[] = {
 	{"pq", 0, NULL},
 	{"otp", 0, "this version has no one-time pads: write pq, or nothing"},
 	{"pq+otp", 0, "this version has no one-time pads: write pq, or nothing"},
+	{0},
+};
+static const struct config_word answers[] = {{"yes", true, NULL}, {"no", false, NULL}, {0}};
+static const struct config_word betweens[] = {
+	{"yes", CONFIG_BETWEEN_YES, NULL},
+	{"no", CONFIG_BETWEEN_NO, NULL},
 	{0},
 };
 
@@ -68,6 +75,40 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
 		.help = "folder of what has to outlive a restart, and of the log" },
 	{ INTERFACE("ControlSocket"), .parse = value_socket, FIELD(control_socket), .unset = "/run/jorm/NAME.sock",
 		.help = "socket over which jorm status and jorm down reach the daemon" },
+	{ INTERFACE("ControlGroup"), .parse = value_account, FIELD(control_group),
+		.help = "group whose members may use the control socket; only root when not given" },
+	{ INTERFACE("User"), .parse = value_account, FIELD(user),
+		.help = "user whom the daemon runs as after set-up; jorm, where there is one, when not given" },
+	{ INTERFACE("Table"), .parse = value_table, FIELD(table), .unset = "auto",
+		.help = "routing table of the tunnel's routes: auto, off or a number" },
+	{ INTERFACE("DNS"), .parse = value_dns, FIELD(dns), .list = true,
+		.help = "name servers and search domains of this host while the tunnel is up" },
+	{ INTERFACE("KillSwitch"), .parse = value_word, .words = answers, FIELD(kill_switch), .unset = "no",
+		.help = "yes: nothing leaves this host except through the tunnel, also while it is down" },
+	{ INTERFACE("PreUp"), .parse = value_command, FIELD(pre_up), .command = true,
+		.help = "shell command before the tunnel is set up" },
+	{ INTERFACE("PostUp"), .parse = value_command, FIELD(post_up), .command = true,
+		.help = "shell command after the tunnel was set up" },
+	{ INTERFACE("PreDown"), .parse = value_command, FIELD(pre_down), .command = true,
+		.help = "shell command before the tunnel is taken down" },
+	{ INTERFACE("PostDown"), .parse = value_command, FIELD(post_down), .command = true,
+		.help = "shell command after the tunnel was taken down" },
+	{ INTERFACE("AuthorizedKeys"), .parse = value_path, FIELD(authorized_keys),
+		.help = "folder of public keys, NAME.pub: each is a peer" },
+	{ INTERFACE("Pool"), .parse = value_pool, FIELD(pools), .list = true, .max = 64,
+		.help = "networks from which clients get their addresses" },
+	{ INTERFACE("PushRoutes"), .parse = value_push_route, FIELD(push_routes), .list = true, .max = 64,
+		.help = "networks that clients are told to reach through this host" },
+	{ INTERFACE("PushDNS"), .parse = value_dns, FIELD(push_dns), .list = true,
+		.help = "name servers and search domains that clients are told of" },
+	{ INTERFACE("PushMTU"), .parse = value_number, FIELD(push_mtu), .min = 1280, .max = 65535, .unset = "off",
+		.help = "MTU that clients are told to use; off: none" },
+	{ INTERFACE("PushKeepalive"), .parse = value_number, FIELD(push_keepalive_s), .min = 0, .max = 65535, .unset = "off",
+		.help = "Keepalive that clients are told to use, in seconds; off: none" },
+	{ INTERFACE("ClientToClient"), .parse = value_word, .words = betweens, FIELD(client_to_client),
+		.help = "yes: peers reach each other through this host; no: they do not; as the host forwards when not given" },
+	{ INTERFACE("Masquerade"), .parse = value_word, .words = answers, FIELD(masquerade), .unset = "no",
+		.help = "yes: peers reach other networks under this host's address" },
 
 	{ PEER("KeyID"), .parse = value_key_id, PEER_FIELD(key_id),
 		.help = "the peer's key ID, 44 characters, as jorm keyid prints it" },
@@ -83,6 +124,16 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
 		.help = "pq: post-quantum key exchange and signatures" },
 	{ PEER("PresharedKey"), .parse = value_path, PEER_FIELD(preshared_key),
 		.help = "file of a key that both ends share, mixed into every handshake" },
+	{ PEER("AcceptAddress"), .parse = value_word, .words = answers, PEER_FIELD(accept_address), .unset = "yes",
+		.help = "whether addresses that the peer hands out are taken" },
+	{ PEER("AcceptRoutes"), .parse = value_word, .words = answers, PEER_FIELD(accept_routes), .unset = "yes",
+		.help = "whether routes that the peer hands out are taken" },
+	{ PEER("AcceptDNS"), .parse = value_word, .words = answers, PEER_FIELD(accept_dns), .unset = "yes",
+		.help = "whether name servers and search domains that the peer hands out are taken" },
+	{ PEER("AcceptMTU"), .parse = value_word, .words = answers, PEER_FIELD(accept_mtu), .unset = "yes",
+		.help = "whether an MTU that the peer hands out is taken" },
+	{ PEER("AcceptKeepalive"), .parse = value_word, .words = answers, PEER_FIELD(accept_keepalive), .unset = "yes",
+		.help = "whether a keepalive that the peer hands out is taken" },
 	{ 0 },
 };
 /* clang-format on */

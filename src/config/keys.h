@@ -18,7 +18,8 @@ struct config_value {
 	const char *text;   /* trimmed; of a list, one item */
 	const char *folder; /* of the configuration file, absolute, with its final '/' */
 	void *object;       /* struct config or struct config_peer, by the key's section */
-	bool normalised;    /* set: the value stands for another than was written (a prefix lost its host bits) */
+	bool normalised;    /* set: a prefix has lost its host bits, and was taken as: */
+	struct prefix taken;
 };
 
 /* A word that a key takes. */
@@ -37,12 +38,19 @@ struct config_key {
 	uint32_t min, max;               /* for numbers */
 	const struct config_word *words; /* for words */
 	bool list;                       /* comma separated, may be repeated */
+	bool command;                    /* may be repeated; commas and comments are the shell's */
 	bool required;
 	const char *unset; /* the default, read as if it had been written; NULL: none */
 	const char *help;
 };
 
-#define CONFIG_KEY_COUNT 23
+/* The key's field in the object. */
+static inline void *config_value_field(const struct config_value *v)
+{
+	return (char *)v->object + v->key->offset;
+}
+
+#define CONFIG_KEY_COUNT 45 /* with the empty one at the end */
 extern const struct config_key config_keys[CONFIG_KEY_COUNT];
 
 /* Whatever the case of its letters; NULL: there is none. */

@@ -1,8 +1,10 @@
 #include "config/parse.h"
 
+#include "config/checks.h"
 #include "config/claims.h"
 #include "config/diag.h"
 #include "config/keys.h"
+#include "config/peer.h"
 
 #include "base/bytes.h"
 #include "crypto/keyfile.h"
@@ -71,9 +73,8 @@ static void value_take(struct parser *p, const struct config_key *key, char *tex
 		diag_error(p->diags, here(p, key->name), "%s", fault.text);
 	if (e == OK && v.normalised) {
 		char q[QUOTE_LEN], t[ADDR_TEXT_LEN];
-		const struct config_prefixes *list = &peer_of(p)->allowed_ips;
 		diag_warning(p->diags, here(p, key->name), "%s has bits set beyond its prefix length; taken as %s",
-			quote(q, v.text), prefix_format(&list->items[list->count - 1], t));
+			quote(q, v.text), prefix_format(&v.taken, t));
 	}
 }
 
@@ -91,7 +92,7 @@ static void prefixes_claim(struct parser *p, size_t from)
 static void key_take(struct parser *p, const struct config_key *key, char *text)
 {
 	unsigned *seen = &(key->section == SECTION_PEER ? p->peer_seen : p->interface_seen)[key - config_keys];
-	if (*seen && !key->list) {
+	if (*seen && !key->list && !key->command) {
 		diag_error(p->diags, here(p, key->name), "is given in line %u already: keep one of the two", *seen);
 		return;
 	}
@@ -125,6 +126,31 @@ static void unknown_key(struct parser *p, enum config_section section, const cha
 	near = config_key_nearest(section, name);
 	diag_error(p->diags, here(p, q), "there is no such key%s%s%s jorm.conf(5) lists them all",
 		near ? ": did you mean " : "", near ? near->name : "", near ? "?" : ":");
+}
+
+/* Of a line, what counts: a # or ; at its start or after white space begins a comment. */
+static char *uncomment(char *line)
+{
+	for (char *c = line; *c; c++) {
+		if ((*c == '#' || *c == ';') && (c == line || isspace((unsigned char)c[-1]))) {
+			*c = '\0';
+			break;
+		}
+	}
+	return trim(line);
+}
+
+/* A shell knows its own comments, and needs its semicolons. */
+static bool is_command(const struct parser *p, const char *line)
+{
+	char name[32];
+	size_t n = strcspn(line, "=");
+	if (p->place != IN_INTERFACE || n >= sizeof(name) || !line[n])
+		return false;
+	memcpy(name, line, n);
+	name[n] = '\0';
+	const struct config_key *key = config_key_find(SECTION_INTERFACE, trim(name));
+	return key && key->command;
 }
 
 static void key_line(struct parser *p, char *line)
@@ -178,6 +204,11 @@ static unsigned peer_key_line(const struct parser *p, const char *name)
 	return p->peer_seen[config_key_find(SECTION_PEER, name) - config_keys];
 }
 
+static unsigned interface_key_line(const struct parser *p, const char *name)
+{
+	return p->interface_seen[config_key_find(SECTION_INTERFACE, name) - config_keys];
+}
+
 /* The key ID of a peer that is named by the file of its public key. */
 static void public_key_take(struct parser *p, struct config_peer *peer)
 {
@@ -208,9 +239,6 @@ static void peer_end(struct parser *p)
 	if (!peer->key_id_line && !peer_key_line(p, "PublicKey"))
 		diag_error(p->diags, here(p, "KeyID"),
 			"is missing: write KeyID = what jorm keyid prints on the peer, or PublicKey = FILE");
-	if (!peer_key_line(p, "AllowedIPs"))
-		diag_warning(
-			p->diags, here(p, "AllowedIPs"), "is missing: no packet can go to this peer or come from it");
 	if (peer->public_key)
 		public_key_take(p, peer);
 	if (memcmp(peer->key_id, none, sizeof(none)) != 0 &&
@@ -231,16 +259,6 @@ static void section_end(struct parser *p)
 	p->section[0] = '\0';
 }
 
-static bool peer_name_ok(const char *name)
-{
-	size_t n = strlen(name);
-	for (const char *c = name; *c; c++) {
-		if (!isalnum((unsigned char)*c) && !strchr("._-", *c))
-			return false;
-	}
-	return n > 0 && n < CONFIG_PEER_NAME_LEN;
-}
-
 static void peer_begin(struct parser *p, const char *name)
 {
 	struct config_peer *peers = p->config->peers;
@@ -257,7 +275,7 @@ static void peer_begin(struct parser *p, const char *name)
 	peers[n] = (struct config_peer){.line = p->line};
 	memset(p->peer_seen, 0, sizeof(p->peer_seen));
 	p->place = IN_PEER;
-	if (peer_name_ok(name)) {
+	if (config_peer_name_ok(name)) {
 		snprintf(peers[n].name, sizeof(peers[n].name), "%s", name);
 		snprintf(p->section, sizeof(p->section), "peer %s", name);
 	} else {
@@ -325,18 +343,6 @@ static bool is_utf8(const char *text)
 	return true;
 }
 
-/* Of a line, what counts: a # or ; at its start or after white space begins a comment. */
-static char *uncomment(char *line)
-{
-	for (char *c = line; *c; c++) {
-		if ((*c == '#' || *c == ';') && (c == line || isspace((unsigned char)c[-1]))) {
-			*c = '\0';
-			break;
-		}
-	}
-	return trim(line);
-}
-
 static void text_take(struct parser *p, char *text, size_t len)
 {
 	char *end = text + len;
@@ -353,6 +359,8 @@ static void text_take(struct parser *p, char *text, size_t len)
 				p->diags, here(p, NULL), "holds a NUL byte: this is not a text file, or it is damaged");
 		else if (!is_utf8(line))
 			diag_error(p->diags, here(p, NULL), "is not UTF-8: save the file in that encoding");
+		else if (is_command(p, line))
+			key_line(p, line);
 		else if (*(line = uncomment(line)) == '[')
 			section_line(p, line);
 		else if (*line)
@@ -390,10 +398,12 @@ static void whole_check(struct parser *p)
 	else
 		snprintf(p->section, sizeof(p->section), "interface");
 	defaults_take(p, SECTION_INTERFACE, p->interface_seen);
-	p->config->private_key_line = p->interface_seen[config_key_find(SECTION_INTERFACE, "PrivateKey") - config_keys];
+	p->config->private_key_line = interface_key_line(p, "PrivateKey");
+	p->config->authorized_keys_line = interface_key_line(p, "AuthorizedKeys");
+	p->config->control_group_line = interface_key_line(p, "ControlGroup");
+	p->config->user_line = interface_key_line(p, "User");
 	claims_check(&p->claims, p->config, p->diags);
-	if (!p->config->peer_count)
-		diag_warning(p->diags, (struct diag_place){0}, "there is no [peer NAME] section: nobody can connect");
+	checks_run(p->config, p->interface_line, p->interface_seen, p->diags);
 }
 
 static enum err parse(struct parser *p, const char *path, const char *text, size_t len)

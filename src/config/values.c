@@ -10,21 +10,20 @@
 #include <strings.h>
 #include <sys/un.h>
 
-#define HOST_MAX 253 /* RFC 1035's limit of a name, as text */
-
-static void *field_of(const struct config_value *v)
-{
-	return (char *)v->object + v->key->offset;
-}
+#define HOST_MAX 253   /* RFC 1035's limit of a name, as text */
+#define ACCOUNT_MAX 31 /* a user's or a group's name, by what tools and kernels keep of it */
 
 /* The field's integer, whatever its width. */
 static void field_put(const struct config_value *v, uint32_t number)
 {
+	bool flag = number != 0;
 	uint16_t narrow = (uint16_t)number;
-	if (v->key->width == sizeof(narrow))
-		memcpy(field_of(v), &narrow, sizeof(narrow));
+	if (v->key->width == sizeof(flag))
+		memcpy(config_value_field(v), &flag, sizeof(flag));
+	else if (v->key->width == sizeof(narrow))
+		memcpy(config_value_field(v), &narrow, sizeof(narrow));
 	else if (v->key->width == sizeof(number))
-		memcpy(field_of(v), &number, sizeof(number));
+		memcpy(config_value_field(v), &number, sizeof(number));
 }
 
 static enum err no_memory(struct fault *fault)
@@ -45,7 +44,7 @@ enum err value_ifname(struct config_value *v, struct fault *fault)
 			return fault_set(fault, ERR_FORMAT,
 				"an interface's name consists of letters, digits and the characters . _ -");
 	}
-	memcpy(field_of(v), v->text, n + 1);
+	memcpy(config_value_field(v), v->text, n + 1);
 	return OK;
 }
 
@@ -126,6 +125,41 @@ enum err value_mark(struct config_value *v, struct fault *fault)
 	return OK;
 }
 
+enum err value_table(struct config_value *v, struct fault *fault)
+{
+	uint32_t n = CONFIG_TABLE_AUTO;
+	if (strcasecmp(v->text, "off") == 0) {
+		n = CONFIG_TABLE_OFF;
+	} else if (strcasecmp(v->text, "auto") != 0 && (!number_parse(&n, v->text, 10, UINT32_MAX - 1) || n == 0)) {
+		char q[QUOTE_LEN];
+		return fault_set(fault, ERR_FORMAT,
+			"'%s' is not a routing table: write auto, off or a number from 1 to %u", quote(q, v->text),
+			UINT32_MAX - 1);
+	}
+	field_put(v, n);
+	return OK;
+}
+
+enum err value_account(struct config_value *v, struct fault *fault)
+{
+	char q[QUOTE_LEN];
+	bool good = strlen(v->text) <= ACCOUNT_MAX && !isdigit((unsigned char)v->text[0]) && v->text[0] != '-';
+	for (const char *c = v->text; *c && good; c++)
+		good = isalnum((unsigned char)*c) || strchr("._-", *c);
+	if (!good)
+		return fault_set(fault, ERR_FORMAT,
+			"'%s' cannot be a name here: write one of at most %d letters, digits and . _ - that begins "
+			"with a letter, no number",
+			quote(q, v->text), ACCOUNT_MAX);
+	char *name = strdup(v->text);
+	if (!name)
+		return no_memory(fault);
+	char **field = config_value_field(v);
+	free(*field);
+	*field = name;
+	return OK;
+}
+
 enum err value_path(struct config_value *v, struct fault *fault)
 {
 	uint8_t key[KEY_ID_LEN];
@@ -146,7 +180,7 @@ enum err value_path(struct config_value *v, struct fault *fault)
 		return fault_set(
 			fault, ERR_FORMAT, "the path is longer than the system's limit of %d bytes", PATH_MAX - 1);
 	}
-	char **field = field_of(v);
+	char **field = config_value_field(v);
 	free(*field);
 	*field = path;
 	return OK;
@@ -197,8 +231,7 @@ static enum err host_port_split(
 	return OK;
 }
 
-/* An IP address without anything around it. */
-static bool ip_parse(struct prefix *ret, const char *text)
+bool value_ip_parse(struct prefix *ret, const char *text)
 {
 	return !strchr(text, '/') && prefix_parse(ret, text) == OK;
 }
@@ -219,59 +252,14 @@ enum err value_listen(struct config_value *v, struct fault *fault)
 		enum err e = host_port_split(v->text, host, &listen.port, fault);
 		if (e)
 			return e;
-		if (!ip_parse(&ip, host))
+		if (!value_ip_parse(&ip, host))
 			return fault_set(fault, ERR_FORMAT,
 				"'%s' is not an address of this host: write a port, IPv4:port or [IPv6]:port",
 				quote(q, host));
 		memcpy(listen.ip, ip.ip, sizeof(listen.ip));
 	}
-	memcpy(field_of(v), &listen, sizeof(listen));
+	memcpy(config_value_field(v), &listen, sizeof(listen));
 	return OK;
-}
-
-static enum err prefix_read(struct prefix *ret, const char *text, const char *example, struct fault *fault)
-{
-	char q[QUOTE_LEN];
-	if (prefix_parse(ret, text) == OK)
-		return OK;
-	return fault_set(fault, ERR_FORMAT, "'%s' is not an address with a prefix length: write such as %s",
-		quote(q, text), example);
-}
-
-static enum err prefix_append(struct config_prefixes *list, const struct prefix *p, struct fault *fault)
-{
-	struct prefix *items = reallocarray(list->items, list->count + 1, sizeof(*items));
-	if (!items)
-		return no_memory(fault);
-	items[list->count++] = *p;
-	list->items = items;
-	return OK;
-}
-
-enum err value_address(struct config_value *v, struct fault *fault)
-{
-	struct prefix p;
-	enum err e = prefix_read(&p, v->text, "10.66.0.1/24 or fd66::1/64", fault);
-	return e ? e : prefix_append(field_of(v), &p, fault);
-}
-
-static void host_bits_clear(struct prefix *p)
-{
-	for (unsigned bit = p->bits + (p->v4 ? 96U : 0U); bit < 128; bit++)
-		p->ip[bit / 8] &= (uint8_t) ~(0x80U >> bit % 8);
-}
-
-enum err value_allowed_ip(struct config_value *v, struct fault *fault)
-{
-	struct prefix p;
-	enum err e = prefix_read(&p, v->text, "10.66.0.2/32 or fd66::2/128", fault);
-	if (e)
-		return e;
-	if (prefix_has_host_bits(&p)) {
-		host_bits_clear(&p);
-		v->normalised = true;
-	}
-	return prefix_append(field_of(v), &p, fault);
 }
 
 enum err value_key_id(struct config_value *v, struct fault *fault)
@@ -282,7 +270,7 @@ enum err value_key_id(struct config_value *v, struct fault *fault)
 		return fault_set(fault, ERR_FORMAT,
 			"not a key ID (%zu characters; one has %d, base64): copy what jorm keyid prints on the peer", n,
 			KEY_ID_TEXT_LEN - 1);
-	memcpy(field_of(v), id, sizeof(id));
+	memcpy(config_value_field(v), id, sizeof(id));
 	return OK;
 }
 
@@ -296,10 +284,10 @@ static bool host_is_plausible(const char *host, bool bracketed)
 		char *scope = strchr(ip, '%');
 		if (scope)
 			*scope = '\0';
-		return ip_parse(&p, ip) && !p.v4;
+		return value_ip_parse(&p, ip) && !p.v4;
 	}
 	if (host[strspn(host, "0123456789.")] == '\0')
-		return ip_parse(&p, host);
+		return value_ip_parse(&p, host);
 	for (const char *c = host; *c; c++) {
 		if (!isalnum((unsigned char)*c) && !strchr("._-", *c))
 			return false;

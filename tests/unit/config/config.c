@@ -70,7 +70,7 @@ static void expect_error(const char *text, unsigned line, const char *key, const
 	config_diagnostics_done(&diags);
 }
 
-#define TOP "[interface]\nPrivateKey = a/snek-cert.priv\n"
+#define TOP "[interface]\nPrivateKey = a/snek-cert.priv\nAddress = ::2/64\n"
 #define PEER "[peer b]\nPublicKey = b/snek-cert.pub\nAllowedIPs = ::1\n"
 
 static void reads_key_files(void **state)
@@ -94,18 +94,17 @@ static void reads_key_files(void **state)
 static void names_wrong_key_files(void **state)
 {
 	char text[512];
-	expect_error("[interface]\nPrivateKey = nowhere\n" PEER, 2, "PrivateKey", "nowhere");
+	expect_error("[interface]\nPrivateKey = nowhere\nAddress = ::2/64\n" PEER, 2, "PrivateKey", "nowhere");
 	file_write("psk", "too short", 0600);
-	expect_error("[interface]\nPrivateKey = psk\n" PEER, 2, "PrivateKey", "4032");
+	expect_error("[interface]\nPrivateKey = psk\nAddress = ::2/64\n" PEER, 2, "PrivateKey", "4032");
 	snprintf(text, sizeof(text), "%s[peer b]\nAllowedIPs = ::1\nKeyID = %s\n", TOP, own_id);
-	expect_error(text, 5, "KeyID", "this host's own");
-	expect_error(TOP "[peer a]\nPublicKey = a/snek-cert.pub\nAllowedIPs = ::1\n", 4, "KeyID", "this host's own");
-	snprintf(text, sizeof(text), "%s%sKeyID = %s\n", TOP, PEER, own_id);
+	expect_error(text, 6, "KeyID", "this host's own");
+	expect_error(TOP "[peer a]\nPublicKey = a/snek-cert.pub\nAllowedIPs = ::1\n", 5, "KeyID", "this host's own");
 	expect_error(
-		TOP PEER "KeyID = AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE=\n", 4, "PublicKey", "another key ID");
-	expect_error(TOP PEER "PresharedKey = nowhere\n", 6, "PresharedKey", "nowhere");
+		TOP PEER "KeyID = AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE=\n", 5, "PublicKey", "another key ID");
+	expect_error(TOP PEER "PresharedKey = nowhere\n", 7, "PresharedKey", "nowhere");
 	file_write("psk", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE=\n", 0640);
-	expect_error(TOP PEER "PresharedKey = psk\n", 6, "PresharedKey", "chmod");
+	expect_error(TOP PEER "PresharedKey = psk\n", 7, "PresharedKey", "chmod");
 	assert_int_equal(chmod("a/snek-cert.priv", 0644), 0);
 	expect_error(TOP PEER, 2, "PrivateKey", "chmod 600");
 	assert_int_equal(chmod("a/snek-cert.priv", 0600), 0);
@@ -116,12 +115,13 @@ static void gathers_both(void **state)
 {
 	struct config *config;
 	struct config_diagnostics diags = {0};
-	file_write("t.conf", "[interface]\nPrivateKey = nowhere\nMTU = 1\n" PEER "PresharedKey = nowhere\n", 0600);
+	file_write("t.conf",
+		"[interface]\nPrivateKey = nowhere\nMTU = 1\nAddress = ::2/64\n" PEER "PresharedKey = nowhere\n", 0600);
 	assert_int_equal(config_load_with_keys(&config, "t.conf", &diags, NULL), ERR_FORMAT);
 	assert_int_equal(diags.errors, 3);
 	assert_int_equal(diags.items[0].line, 2);
 	assert_int_equal(diags.items[1].line, 3);
-	assert_int_equal(diags.items[2].line, 7);
+	assert_int_equal(diags.items[2].line, 8);
 	config_diagnostics_done(&diags);
 }
 

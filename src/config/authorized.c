@@ -1,0 +1,173 @@
+#include "config/authorized.h"
+
+#include "base/file.h"
+#include "config/diag.h"
+#include "config/peer.h"
+#include "crypto/keyfile.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char suffix[] = ".pub";
+
+/* None of these diagnostics has a line: the folder is read again when the configuration is not at hand. */
+static const struct diag_place place = {.section = "interface", .key = "AuthorizedKeys"};
+
+static DIR *folder_open(const char *folder, struct config_diagnostics *diags, enum err *ret)
+{
+	struct stat st;
+	struct fault fault;
+	int fd = file_open(folder, O_RDONLY | O_DIRECTORY);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	if (!dir) {
+		const char *remedy = errno == ENOENT    ? "make it, with mkdir, or correct the path"
+				     : errno == ENOTDIR ? "give the folder in which the keys are"
+							: "correct its access rights";
+		*ret = errno == ENOTDIR ? ERR_FORMAT : OK;
+		enum err e = fault_errno(&fault, "cannot open the folder %s", folder);
+		*ret = *ret ? *ret : e;
+		diag_error(diags, place, "%s; %s", fault.text, remedy);
+		if (fd >= 0)
+			close(fd);
+		return NULL;
+	}
+	if (fstat(fd, &st) == 0 && st.st_mode & S_IWOTH)
+		diag_warning(diags, place, "everyone on this host may add keys to %s: run chmod o-w on it", folder);
+	return dir;
+}
+
+/* The peer's name of a file that is to be a key; false: it is none. */
+static bool name_take(
+	char ret[static CONFIG_PEER_NAME_LEN], const char *file, const char *folder, struct config_diagnostics *diags)
+{
+	char name[NAME_MAX + 1], q[QUOTE_LEN];
+	size_t n = strlen(file);
+	if (file[0] == '.' || n < strlen(suffix) || strcmp(file + n - strlen(suffix), suffix) != 0)
+		return false;
+	snprintf(name, sizeof(name), "%.*s", (int)(n - strlen(suffix)), file);
+	if (!config_peer_name_ok(name)) {
+		diag_warning(diags, place,
+			"%s/%s is left out: the name before .pub becomes the peer's, so rename it to 1 to %d letters, "
+			"digits and . _ -",
+			folder, quote(q, file), CONFIG_PEER_NAME_LEN - 1);
+		return false;
+	}
+	memcpy(ret, name, strlen(name) + 1);
+	return true;
+}
+
+static enum err names_read(struct authorized *ret, DIR *dir, const char *folder, struct config_diagnostics *diags)
+{
+	size_t room = 0;
+	for (;;) {
+		errno = 0;
+		const struct dirent *entry = readdir(dir);
+		if (!entry)
+			return errno ? ERR_IO : OK;
+		char name[CONFIG_PEER_NAME_LEN];
+		if (!name_take(name, entry->d_name, folder, diags))
+			continue;
+		if (ret->count == room) {
+			room = room ? room * 2 : 64;
+			struct authorized_key *items = reallocarray(ret->items, room, sizeof(*items));
+			if (!items)
+				return ERR_NOMEM;
+			ret->items = items;
+		}
+		struct authorized_key *key = &ret->items[ret->count++];
+		*key = (struct authorized_key){0};
+		memcpy(key->name, name, sizeof(name));
+	}
+}
+
+static int by_name(const void *left, const void *right)
+{
+	const struct authorized_key *a = left, *b = right;
+	return strcmp(a->name, b->name);
+}
+
+static int by_key_id_and_name(const void *left, const void *right)
+{
+	const struct authorized_key *a = left, *b = right;
+	int order = memcmp(a->key_id, b->key_id, KEY_ID_LEN);
+	return order ? order : by_name(a, b);
+}
+
+/* Gives each name its key ID; those without a good file go. */
+static void keys_read(struct authorized *ret, const char *folder, struct config_diagnostics *diags)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < ret->count; i++) {
+		char path[PATH_MAX];
+		struct sig_public key;
+		struct fault fault = {0};
+		struct authorized_key item = ret->items[i];
+		if (kept == AUTHORIZED_MAX) {
+			diag_warning(diags, place, "%s has more than %d keys: from %s.pub on, all are left out", folder,
+				AUTHORIZED_MAX, item.name);
+			break;
+		}
+		int n = snprintf(path, sizeof(path), "%s/%s%s", folder, item.name, suffix);
+		if ((size_t)n >= sizeof(path))
+			(void)fault_set(&fault, ERR_TOO_BIG, "%s.pub: the folder's path is too long", item.name);
+		else if (keyfile_read_public(&key, path, &fault) == OK && key_id_compute(item.key_id, &key) == OK)
+			ret->items[kept++] = item;
+		else if (!fault.text[0])
+			(void)fault_set(&fault, ERR_CRYPTO, "%s: %s", path, err_text(ERR_CRYPTO));
+		if (fault.text[0])
+			diag_warning(diags, place, "a key is left out: %s", fault.text);
+	}
+	ret->count = kept;
+}
+
+/* A key belongs to one peer: to that of the first name. */
+static void twins_drop(struct authorized *ret, const char *folder, struct config_diagnostics *diags)
+{
+	size_t kept = 0;
+	if (ret->count)
+		qsort(ret->items, ret->count, sizeof(*ret->items), by_key_id_and_name);
+	for (size_t i = 0; i < ret->count; i++) {
+		const struct authorized_key *last = kept ? &ret->items[kept - 1] : NULL;
+		if (last && memcmp(last->key_id, ret->items[i].key_id, KEY_ID_LEN) == 0)
+			diag_warning(diags, place, "%s/%s.pub is left out: %s.pub is the same key, so remove one",
+				folder, ret->items[i].name, last->name);
+		else
+			ret->items[kept++] = ret->items[i];
+	}
+	ret->count = kept;
+	if (ret->count)
+		qsort(ret->items, ret->count, sizeof(*ret->items), by_name);
+}
+
+enum err authorized_read(struct authorized *ret, const char *folder, struct config_diagnostics *diags)
+{
+	enum err e = OK;
+	*ret = (struct authorized){0};
+	DIR *dir = folder_open(folder, diags, &e);
+	if (!dir)
+		return e;
+	e = names_read(ret, dir, folder, diags);
+	closedir(dir);
+	if (e) {
+		authorized_done(ret);
+		diag_error(diags, place, "%s cannot be read: %s", folder, err_text(e));
+		return e;
+	}
+	if (ret->count)
+		qsort(ret->items, ret->count, sizeof(*ret->items), by_name);
+	keys_read(ret, folder, diags);
+	twins_drop(ret, folder, diags);
+	return OK;
+}
+
+void authorized_done(struct authorized *keys)
+{
+	free(keys->items);
+	*keys = (struct authorized){0};
+}

@@ -1,0 +1,150 @@
+#include "config/checks.h"
+
+#include "config/diag.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct checks {
+	const struct config *config;
+	unsigned interface_line;
+	const unsigned *seen;
+	struct config_diagnostics *diags;
+};
+
+/* Where a key of [interface] stands; where it does not, the section. */
+static struct diag_place at_key(const struct checks *c, const char *key)
+{
+	unsigned line = c->seen[config_key_find(SECTION_INTERFACE, key) - config_keys];
+	return (struct diag_place){.line = line ? line : c->interface_line, .section = "interface", .key = key};
+}
+
+/* Has a value of that key been refused? Its absence is then no news. */
+static bool is_refused(const struct checks *c, const char *section, const char *key)
+{
+	for (size_t i = 0; i < c->diags->count; i++) {
+		const struct config_diagnostic *d = &c->diags->items[i];
+		if (!d->warning && strcmp(d->section, section) == 0 && strcmp(d->key, key) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool has_family(const struct config_prefixes *list, bool v4)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		if (list->items[i].v4 == v4)
+			return true;
+	}
+	return false;
+}
+
+/* The peer that has all of a family's addresses, or NULL. */
+static const struct config_peer *default_peer(const struct config *config, bool v4)
+{
+	for (size_t i = 0; i < config->peer_count; i++) {
+		const struct config_prefixes *list = &config->peers[i].allowed_ips;
+		for (size_t j = 0; j < list->count; j++) {
+			if (list->items[j].bits == 0 && list->items[j].v4 == v4)
+				return &config->peers[i];
+		}
+	}
+	return NULL;
+}
+
+static bool someone_hands_out_addresses(const struct config *config)
+{
+	for (size_t i = 0; i < config->peer_count; i++) {
+		if (config->peers[i].endpoint && config->peers[i].accept_address)
+			return true;
+	}
+	return false;
+}
+
+static void address_check(const struct checks *c)
+{
+	if (c->interface_line && !c->config->addresses.count && !is_refused(c, "interface", "Address") &&
+		!someone_hands_out_addresses(c->config))
+		diag_warning(c->diags, at_key(c, "Address"),
+			"is missing, and no peer hands one out: give the interface one, such as 10.66.0.1/24");
+}
+
+/* Whoever is called may hand out routes; whoever calls may get an address of a pool. */
+static void peers_check(const struct checks *c)
+{
+	const struct config *config = c->config;
+	for (size_t i = 0; i < config->peer_count; i++) {
+		const struct config_peer *peer = &config->peers[i];
+		char section[CONFIG_PEER_NAME_LEN + 8];
+		snprintf(section, sizeof(section), "peer%s%s", peer->name[0] ? " " : "", peer->name);
+		if (peer->allowed_ips.count || (peer->endpoint && peer->accept_routes) || config->pools.count ||
+			is_refused(c, section, "AllowedIPs"))
+			continue;
+		diag_warning(c->diags, (struct diag_place){.line = peer->line, .section = section, .key = "AllowedIPs"},
+			"is missing: no packet can go to this peer or come from it");
+	}
+	if (!config->peer_count && !config->authorized_keys)
+		diag_warning(c->diags, (struct diag_place){0},
+			"there is no [peer NAME] section and no AuthorizedKeys: nobody can connect");
+}
+
+static void pools_check(const struct checks *c)
+{
+	const struct config_prefixes *pools = &c->config->pools;
+	char a[ADDR_TEXT_LEN], b[ADDR_TEXT_LEN];
+	for (size_t i = 0; i < pools->count; i++) {
+		for (size_t j = 0; j < i; j++) {
+			const struct prefix *p = &pools->items[j], *q = &pools->items[i];
+			if (p->v4 == q->v4 && (prefix_contains(p, q->ip) || prefix_contains(q, p->ip)))
+				diag_error(c->diags, at_key(c, "Pool"),
+					"%s overlaps %s: an address is in one pool only, so remove one of the two",
+					prefix_format(q, a), prefix_format(p, b));
+		}
+	}
+	for (int v4 = 1; v4 >= 0; v4--) {
+		if (has_family(pools, v4) && !has_family(&c->config->addresses, v4) &&
+			!is_refused(c, "interface", "Address"))
+			diag_error(c->diags, at_key(c, "Pool"),
+				"hands out %s addresses, but this host has none in the tunnel: add one to Address, "
+				"such as %s",
+				v4 ? "IPv4" : "IPv6", v4 ? "10.66.0.1/24" : "fd66::1/64");
+	}
+	if (c->config->authorized_keys && !pools->count && !is_refused(c, "interface", "Pool"))
+		diag_warning(c->diags, at_key(c, "AuthorizedKeys"),
+			"there is no Pool: a key in this folder that has no [peer NAME] section gets no address, and "
+			"no packet can go to it");
+}
+
+/* What leaves the host beside the tunnel although it looks as if nothing did. */
+static void default_routes_check(const struct checks *c)
+{
+	const struct config_peer *v4 = default_peer(c->config, true), *v6 = default_peer(c->config, false);
+	const struct config_peer *peer = v4 ? v4 : v6;
+	char section[CONFIG_PEER_NAME_LEN + 8];
+	bool off = c->config->table == CONFIG_TABLE_OFF;
+	if (c->config->kill_switch && !peer)
+		diag_warning(c->diags, at_key(c, "KillSwitch"),
+			"no peer has 0.0.0.0/0 or ::/0 in its AllowedIPs: this host then reaches the networks of the "
+			"tunnel, and nothing else");
+	if (off && (c->config->kill_switch || peer))
+		diag_warning(c->diags, at_key(c, "Table"),
+			"sets no routes, so that %s: set them yourself, as in PostUp",
+			c->config->kill_switch ? "nothing leaves this host, with KillSwitch"
+					       : "0.0.0.0/0 or ::/0 in AllowedIPs leads nothing into the tunnel");
+	if (off || c->config->kill_switch || !peer || (v4 && v6))
+		return;
+	snprintf(section, sizeof(section), "peer %s", peer->name);
+	diag_warning(c->diags, (struct diag_place){.line = peer->line, .section = section, .key = "AllowedIPs"},
+		"takes all of %s, but %s goes outside the tunnel: add %s, or KillSwitch = yes to [interface]",
+		v4 ? "IPv4" : "IPv6", v4 ? "IPv6" : "IPv4", v4 ? "::/0" : "0.0.0.0/0");
+}
+
+void checks_run(const struct config *config, unsigned interface_line, const unsigned seen[static CONFIG_KEY_COUNT],
+	struct config_diagnostics *diags)
+{
+	const struct checks c = {.config = config, .interface_line = interface_line, .seen = seen, .diags = diags};
+	address_check(&c);
+	peers_check(&c);
+	pools_check(&c);
+	default_routes_check(&c);
+}
