@@ -109,6 +109,12 @@ bool prefix_has_host_bits(const struct prefix *p)
 	return false;
 }
 
+void prefix_drop_host_bits(struct prefix *p)
+{
+	for (unsigned bit = bits_in_mapped(p); bit < 128; bit++)
+		p->ip[bit / 8] &= (uint8_t)~(0x80U >> bit % 8);
+}
+
 bool prefix_contains(const struct prefix *p, const uint8_t ip[16])
 {
 	unsigned bits = bits_in_mapped(p);

@@ -50,4 +50,5 @@ enum err addr_of_sockaddr(struct addr *ret, const struct sockaddr_storage *sa);
  * address has them); prefix_has_host_bits tells. ERR_FORMAT otherwise, *ret unchanged. */
 enum err prefix_parse(struct prefix *ret, const char *text);
 bool prefix_has_host_bits(const struct prefix *p);
+void prefix_drop_host_bits(struct prefix *p);
 bool prefix_contains(const struct prefix *p, const uint8_t ip[16]);

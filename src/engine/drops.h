@@ -14,6 +14,7 @@
 	X(REPLAY, "replay", "datagram seen before, or too old")                                                        \
 	X(BAD_FRAME, "bad_frame", "authentic datagram with a malformed frame")                                         \
 	X(BAD_SOURCE, "bad_source", "packet from an address that is not its peer's")                                   \
+	X(BETWEEN_PEERS, "between_peers", "packet from one peer to another, which ClientToClient forbids")             \
 	X(BAD_INNER, "bad_inner", "packet from a peer that lies about its lengths or checksum")                        \
 	X(FRAGMENT, "fragment", "part of a packet that contradicts the others, or twice")                              \
 	X(EXPIRED_KEYS, "expired_keys", "frame that old keys may not carry")                                           \

@@ -7,33 +7,6 @@
 
 /* ---- what the responder asks and tells ---- */
 
-/* Where the key ID stands, or would stand, in the sorted list. */
-static uint32_t key_id_position(const struct engine *e, const uint8_t key_id[KEY_ID_LEN], bool *found)
-{
-	uint32_t low = 0, high = e->n_by_key_id;
-	*found = false;
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-		int order = memcmp(e->peers[e->by_key_id[middle]]->key_id, key_id, KEY_ID_LEN);
-		if (order == 0) {
-			*found = true;
-			return middle;
-		}
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-struct peer *engine_find_key_id(struct engine *e, const uint8_t key_id[KEY_ID_LEN])
-{
-	bool found;
-	uint32_t at = key_id_position(e, key_id, &found);
-	return found ? e->peers[e->by_key_id[at]] : NULL;
-}
-
 static struct responder_verdict authorise(void *context, const struct sig_public *key, const uint8_t key_id[KEY_ID_LEN])
 {
 	(void)key;
@@ -74,12 +47,37 @@ static void established(void *context, const struct hs_result *result, const str
 	struct route *route = atomic_load(&p->route);
 	if (!is_proven && route) /* one full datagram at least came from there */
 		atomic_fetch_add(&route->received, HS_DATAGRAM_MAX);
-	if (stream_send(s->stream, CONTROL_ACCEPT, VIEW(NULL, 0)) != OK)
+	if (handout_send(s) != OK)
 		lane_drop(engine_control_lane(e), DROP_MEMORY);
 	peer_wake(p, 0);
 }
 
 /* ---- life ---- */
+
+static struct responder_config responder_of(struct engine *e)
+{
+	return (struct responder_config){
+		.identity = e->config.identity,
+		.suites = e->config.suites,
+		.prefer_aes = e->config.prefer_aes,
+		.max_pending = e->config.max_pending,
+		.rate = e->config.handshake_rate,
+		.authorise = authorise,
+		.new_index = new_index,
+		.admit = handout_admit,
+		.established = established,
+		.context = e,
+	};
+}
+
+/* What is borrowed only for the call, or copied elsewhere, is not kept. */
+static void take_config(struct engine *e, const struct engine_config *config)
+{
+	e->config = *config;
+	e->config.pools = e->config.own = NULL;
+	atomic_store(&e->padding, config->padding);
+	atomic_store(&e->are_peers_apart, config->are_peers_apart);
+}
 
 enum err engine_new(struct engine **ret, const struct engine_config *config, const struct lane_io *io,
 	const struct rng *rng, usec now)
@@ -87,27 +85,18 @@ enum err engine_new(struct engine **ret, const struct engine_config *config, con
 	struct engine *e = calloc(1, sizeof *e);
 	if (!e)
 		return ERR_NOMEM;
-	e->config = *config;
+	take_config(e, config);
 	e->rng = *rng;
 	e->now = now;
-	e->deadline = now;
-	struct responder_config responder = {
-		.identity = config->identity,
-		.suites = config->suites,
-		.prefer_aes = config->prefer_aes,
-		.max_pending = config->max_pending,
-		.rate = config->handshake_rate,
-		.authorise = authorise,
-		.new_index = new_index,
-		.established = established,
-		.context = e,
-	};
+	struct responder_config responder = responder_of(e);
 	e->lanes = calloc(config->n_lanes + 1, sizeof *e->lanes);
 	enum err err = e->lanes ? OK : ERR_NOMEM;
 	if (err == OK)
 		err = trie_new(&e->trie);
 	if (err == OK)
 		err = index_new(&e->index);
+	if (err == OK)
+		err = handout_init(e, config);
 	if (err == OK)
 		err = responder_new(&e->responder, &responder, rng, now);
 	for (uint32_t i = 0; err == OK && i <= config->n_lanes; i++)
@@ -120,7 +109,7 @@ enum err engine_new(struct engine **ret, const struct engine_config *config, con
 	return OK;
 }
 
-static void reclaim(struct engine *e)
+void engine_reclaim(struct engine *e)
 {
 	index_reclaim(e->index);
 	if (!e->removed_routes && !e->removed_peers)
@@ -143,18 +132,16 @@ void engine_free(struct engine *e)
 {
 	if (!e)
 		return;
-	for (uint32_t i = 0; i < e->n_peers; i++)
-		peer_free(e->peers[i]);
+	registry_free(e);
 	if (e->index)
-		reclaim(e);
+		engine_reclaim(e);
 	index_free(e->index);
 	trie_free(e->trie);
 	responder_free(e->responder);
 	for (uint32_t i = 0; e->lanes && i <= e->config.n_lanes; i++)
 		lane_free(e->lanes[i]);
 	free(e->lanes);
-	free(e->peers);
-	free(e->by_key_id);
+	leases_free(e->leases);
 	free(e);
 }
 
@@ -165,90 +152,56 @@ void engine_close(struct engine *e, usec now)
 		if (p && p->active && stream_send(p->active->stream, CONTROL_CLOSE, VIEW(NULL, 0)) == OK)
 			(void)session_tick(p->active, now);
 	}
-	reclaim(e);
+	engine_reclaim(e);
 }
 
-/* ---- peers ---- */
+/* ---- another configuration ---- */
 
-static enum err grow(struct engine *e)
+/* Sessions prove the identity that they were made under: with another one they end. */
+static void change_identity(struct engine *e)
 {
-	if (e->n_peers < e->peers_size)
-		return OK;
-	uint32_t size = e->peers_size ? 2 * e->peers_size : 16;
-	if (size > PEERS_MAX)
-		return ERR_FULL;
-	struct peer **peers = realloc(e->peers, size * sizeof *peers);
-	if (!peers)
-		return ERR_NOMEM;
-	e->peers = peers;
-	uint32_t *sorted = realloc(e->by_key_id, size * sizeof *sorted);
-	if (!sorted)
-		return ERR_NOMEM;
-	e->by_key_id = sorted;
-	e->peers_size = size;
-	return OK;
+	const uint8_t *own = identity_key_id(e->config.identity);
+	for (uint32_t i = 0; i < e->n_peers; i++) {
+		struct peer *p = e->peers[i];
+		if (!p)
+			continue;
+		p->has_smaller_id = memcmp(p->key_id, own, KEY_ID_LEN) < 0;
+		p->must_connect = p->initiates;
+		peer_reset(p);
+		peer_wake(p, e->now);
+	}
 }
 
-enum err engine_add_peer(struct engine *e, const struct peer_config *config, uint32_t *ret_number)
+enum err engine_reconfigure(struct engine *e, const struct engine_config *config, usec now)
 {
-	bool found;
-	struct peer *p;
-	enum err err = grow(e);
-	if (err != OK)
-		return err;
-	uint32_t at = key_id_position(e, config->key_id, &found);
-	if (found || memcmp(config->key_id, identity_key_id(e->config.identity), KEY_ID_LEN) == 0)
-		return ERR_EXISTS;
-	err = peer_new(&p, e, config, e->n_peers);
-	if (err != OK)
-		return err;
-	for (size_t i = 0; err == OK && i < config->n_allowed_ips; i++)
-		err = trie_insert(e->trie, &config->allowed_ips[i], p);
+	struct engine_config wanted = *config;
+	const struct identity *before = e->config.identity;
+	bool is_other = memcmp(identity_key_id(before), identity_key_id(config->identity), KEY_ID_LEN) != 0;
+	e->now = now;
+	wanted.n_lanes = e->config.n_lanes;
+	wanted.max_pending = e->config.max_pending;
+	wanted.host = e->config.host;
+
+	struct engine_config old = e->config;
+	e->config.identity = wanted.identity;
+	e->config.suites = wanted.suites;
+	e->config.prefer_aes = wanted.prefer_aes;
+	e->config.handshake_rate = wanted.handshake_rate;
+	struct responder_config responder = responder_of(e);
+	e->config.identity = before;
+	enum err err = responder_reconfigure(e->responder, &responder, now);
 	if (err != OK) {
-		trie_remove(e->trie, p);
-		p->next_removed = e->removed_peers;
-		e->removed_peers = p;
+		e->config = old;
 		return err;
 	}
-	memmove(e->by_key_id + at + 1, e->by_key_id + at, (e->n_by_key_id - at) * sizeof *e->by_key_id);
-	e->by_key_id[at] = e->n_peers;
-	e->n_by_key_id++;
-	e->peers[e->n_peers] = p;
-	*ret_number = e->n_peers++;
-	return OK;
-}
-
-void engine_remove_peer(struct engine *e, uint32_t number)
-{
-	struct peer *p = number < e->n_peers ? e->peers[number] : NULL;
-	bool found;
-	if (!p)
-		return;
-	uint32_t at = key_id_position(e, p->key_id, &found);
-	e->n_by_key_id--;
-	memmove(e->by_key_id + at, e->by_key_id + at + 1, (e->n_by_key_id - at) * sizeof *e->by_key_id);
-	trie_remove(e->trie, p);
-	peer_drop_session(p, p->active);
-	peer_drop_session(p, p->pending[0]);
-	peer_drop_session(p, p->pending[1]);
-	peer_drop_session(p, p->old);
-	e->peers[number] = NULL;
-	p->next_removed = e->removed_peers;
-	e->removed_peers = p;
-	reclaim(e);
-}
-
-void engine_set_endpoint(struct engine *e, uint32_t number, const struct addr *address, usec now)
-{
-	struct peer *p = number < e->n_peers ? e->peers[number] : NULL;
-	if (!p)
-		return;
-	if (!addr_equal(&p->configured, address)) {
-		p->configured = *address;
-		peer_call_again(p);
-	}
-	p->retry_at = 0;
-	peer_wake(p, now);
+	err = handout_change(e, &wanted);
+	bool mtu_is_auto = old.tunnel_mtu && !wanted.tunnel_mtu;
+	take_config(e, &wanted);
+	if (is_other)
+		change_identity(e);
+	if (mtu_is_auto)
+		engine_publish_mtu(e);
+	return err;
 }
 
 struct lane *engine_lane(struct engine *e, uint32_t number)
@@ -263,17 +216,11 @@ usec engine_tick(struct engine *e, usec now)
 		responder_tick(e->responder, now);
 		e->responder_due = now + USEC_PER_SEC;
 	}
-	if (now >= e->deadline) {
-		usec earliest = USEC_NEVER;
-		for (uint32_t i = 0; i < e->n_peers; i++) {
-			struct peer *p = e->peers[i];
-			if (p && p->deadline <= now)
-				peer_tick(p, now);
-			if (p && p->deadline < earliest)
-				earliest = p->deadline;
-		}
-		e->deadline = earliest;
-	}
-	reclaim(e);
-	return e->deadline < e->responder_due ? e->deadline : e->responder_due;
+	/* Each peer once: one that wants to be called again at once must not keep the others waiting. */
+	struct timer *first;
+	for (uint32_t n = e->timers.count; n > 0 && (first = timers_first(&e->timers)) && first->due <= now; n--)
+		peer_tick((struct peer *)((char *)first - offsetof(struct peer, timer)), now);
+	engine_reclaim(e);
+	first = timers_first(&e->timers);
+	return first && first->due < e->responder_due ? first->due : e->responder_due;
 }

@@ -33,10 +33,10 @@ static void to_initiator(struct engine *e, const struct event *event, usec now)
 {
 	/* Resp and Reject: receiver at 8; Cookie: at 4. */
 	uint32_t receiver = le32_get(event->data + (event->data[0] == MSG_COOKIE ? 4 : 8));
-	for (uint32_t i = 0; i < e->n_peers; i++) {
-		struct peer *p = e->peers[i];
-		if (!p || !p->initiator || initiator_local_index(p->initiator) != receiver)
+	for (uint32_t i = 0; i < e->n_callers; i++) {
+		if (e->callers[i].index != receiver)
 			continue;
+		struct peer *p = e->callers[i].peer;
 		bool waited = initiator_state(p->initiator) == INITIATOR_WAITS_RESP;
 		enum err err = initiator_input(p->initiator, event->data, event->len, now);
 		count_refusal(e, err);
@@ -97,7 +97,8 @@ static void on_control(struct peer *p, struct session *s, const struct event *ev
 	if (type == CONTROL_CLOSE)
 		peer_notice(p, NOTICE_CLOSED, "%s closed the session", p->name);
 	else
-		peer_notice(p, NOTICE_LOST, "session with %s ends: a rekey failed (%s)", p->name, err_text(err));
+		peer_notice(p, NOTICE_LOST, "session with %s ends: a control message failed (%s)", p->name,
+			err_text(err));
 	peer_drop_session(p, s);
 }
 
@@ -175,7 +176,7 @@ void engine_event(struct engine *e, const struct event *event, bool under_load, 
 		on_handshake(e, event, under_load, now);
 		return;
 	}
-	struct peer *p = event->peer < e->n_peers ? e->peers[event->peer] : NULL;
+	struct peer *p = engine_peer(e, event->peer);
 	if (!p)
 		return;
 	if (event->kind == EVENT_WANTED || event->kind == EVENT_TOO_BIG) {

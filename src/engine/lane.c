@@ -124,7 +124,7 @@ static void close_open(struct lane *lane)
 	if (!used)
 		return;
 	lane->open_len = 0;
-	seal_at_end(lane, used, padding_size(lane->engine->config.padding, used, lane->plain_max));
+	seal_at_end(lane, used, padding_size(lane->engine->padding, used, lane->plain_max));
 }
 
 /* Room for a whole datagram at `end`, and for what follows it. */
@@ -190,8 +190,8 @@ static void add_small(struct lane *lane, struct segmenter *s)
 static void add_segments(struct lane *lane, struct segmenter *s)
 {
 	close_open(lane);
-	size_t plain = padding_size(lane->engine->config.padding, FRAME_HEADER_LEN + s->largest, lane->plain_max);
-	bool is_padded = lane->engine->config.padding != PADDING_NONE;
+	size_t plain = padding_size(lane->engine->padding, FRAME_HEADER_LEN + s->largest, lane->plain_max);
+	bool is_padded = lane->engine->padding != PADDING_NONE;
 	for (;;) {
 		make_room(lane);
 		uint8_t *frame = lane->buffer + lane->end + DATA_HEADER_LEN;
@@ -222,7 +222,7 @@ static void add_fragments(struct lane *lane, struct segmenter *s)
 			le16_put(body + 6, (uint16_t)len);
 			memcpy(body + FRAGMENT_HEADER_LEN, lane->scratch + at, n);
 			size_t used = FRAME_HEADER_LEN + FRAGMENT_HEADER_LEN + n;
-			seal_at_end(lane, used, padding_size(lane->engine->config.padding, used, lane->plain_max));
+			seal_at_end(lane, used, padding_size(lane->engine->padding, used, lane->plain_max));
 			at += n;
 		}
 	}
@@ -273,6 +273,7 @@ void lane_end(struct lane *lane)
 	lane->keys = NULL;
 	lane->route = NULL;
 	lane->source_peer = NULL;
+	lane->has_destination = false;
 	lane->receive_keys = NULL;
 	grace_read_end();
 }

@@ -37,6 +37,8 @@ struct lane {
 	struct peer *source_peer;  /* of the last packet whose source was checked ... */
 	bool source_v4;
 	uint8_t source[16]; /* ... and that source */
+	bool has_destination, destination_v4;
+	uint8_t destination[16]; /* of the last packet that was found to be for no peer, while peers are kept apart */
 
 	_Atomic uint64_t drops[DROP_COUNT]; /* written by this lane only */
 	uint8_t scratch[65536];

@@ -8,6 +8,18 @@
 
 #define PROOF_FIRST (100 * USEC_PER_MS)
 
+void peer_configure(struct peer *p, const struct peer_config *config)
+{
+	(void)snprintf(p->name, sizeof p->name, "%s", config->name);
+	p->initiates = config->initiates;
+	p->keepalive = config->keepalive;
+	p->takes = config->takes;
+	p->has_psk = config->has_psk;
+	secret_wipe(p->psk, sizeof p->psk);
+	if (config->has_psk)
+		memcpy(p->psk, config->psk, PSK_LEN);
+}
+
 enum err peer_new(struct peer **ret, struct engine *e, const struct peer_config *config, uint32_t number)
 {
 	struct peer *p = calloc(1, sizeof *p);
@@ -15,17 +27,11 @@ enum err peer_new(struct peer **ret, struct engine *e, const struct peer_config 
 		return ERR_NOMEM;
 	p->engine = e;
 	p->number = number;
-	(void)snprintf(p->name, sizeof p->name, "%s", config->name);
 	memcpy(p->key_id, config->key_id, KEY_ID_LEN);
-	p->initiates = config->initiates;
+	peer_configure(p, config);
 	p->must_connect = config->initiates;
-	p->keepalive = config->keepalive;
-	p->has_psk = config->has_psk;
-	if (config->has_psk)
-		memcpy(p->psk, config->psk, PSK_LEN);
 	p->has_smaller_id = memcmp(p->key_id, identity_key_id(e->config.identity), KEY_ID_LEN) < 0;
 	p->staged_tail = &p->staged_head;
-	p->deadline = USEC_NEVER;
 	atomic_store(&p->plain_max, PATH_PLAIN_MIN);
 	/* After a restart the peer may still hold parts of packets from before, for 2 s. */
 	atomic_store(&p->fragment_id, rng_u32(&e->rng));
@@ -45,6 +51,8 @@ void peer_free(struct peer *p)
 	session_free(p->old);
 	staged_free(p->staged_head);
 	fragments_free(p->fragments);
+	free(p->allowed);
+	free(p->accepted);
 	free(atomic_load(&p->route));
 	pthread_mutex_destroy(&p->lock);
 	secret_wipe(p, sizeof *p);
@@ -65,10 +73,8 @@ void peer_notice(struct peer *p, enum notice notice, const char *format, ...)
 
 void peer_wake(struct peer *p, usec when)
 {
-	if (when < p->deadline)
-		p->deadline = when;
-	if (when < p->engine->deadline)
-		p->engine->deadline = when;
+	if (p->timer.place == 0 || when < p->timer.due)
+		timers_set(&p->engine->timers, &p->timer, when);
 }
 
 /* ---- where it is ---- */
@@ -111,7 +117,17 @@ void peer_publish_path(struct peer *p)
 {
 	struct engine *e = p->engine;
 	atomic_store(&p->plain_max, p->path.found);
-	if (e->config.tunnel_mtu || p->path.state != PATH_FOUND || !e->config.host.tunnel_mtu)
+	/* Only a path that grows, or that may have been the best, changes anything: with many peers it is rare. */
+	uint32_t size = p->path.found - FRAME_HEADER_LEN;
+	if (p->path.state == PATH_FOUND && (size > e->tunnel_mtu || p->was_best))
+		engine_publish_mtu(e);
+	if (p->path.state == PATH_FOUND)
+		p->was_best = size == e->tunnel_mtu;
+}
+
+void engine_publish_mtu(struct engine *e)
+{
+	if (e->config.tunnel_mtu || !e->config.host.tunnel_mtu)
 		return;
 	/* The best that any peer takes: for the others packets are cut into fragments, and TCP learns their
 	 * smaller size from the other end. Never below IPv6's minimum. */

@@ -6,6 +6,8 @@
 
 #include "engine/engine.h"
 #include "engine/index.h"
+#include "engine/leases.h"
+#include "engine/timers.h"
 #include "handshake/initiator.h"
 #include "transport/fragments.h"
 #include "transport/path.h"
@@ -37,11 +39,19 @@ struct peer {
 	/* Constant. */
 	struct engine *engine;
 	uint32_t number;
-	char name[64];
 	uint8_t key_id[KEY_ID_LEN];
+
+	/* The configuration's, by the control thread. */
+	char name[64];
 	bool initiates, has_psk, has_smaller_id; /* than ours */
 	usec keepalive;
+	uint32_t takes;
 	uint8_t psk[PSK_LEN];
+	struct prefix *allowed; /* owned; in the trie, as the next two are */
+	size_t n_allowed;
+	struct prefix leased[LEASES_EACH]; /* handed out to it */
+	size_t n_leased;
+	struct accept *accepted; /* what it handed out to us, less what we do not take; NULL: nothing yet */
 
 	/* Read by lanes. */
 	_Atomic(struct keys *) send_keys; /* NULL: no session */
@@ -76,9 +86,11 @@ struct peer {
 	bool must_connect; /* until the first success after start */
 	usec established_at;
 	struct path path;
+	bool was_best; /* its path was the largest of all */
 	uint8_t proof[PROBE_LEN]; /* path probe that proves the route */
 	usec proof_due, proof_interval;
-	usec deadline; /* of its next tick */
+	usec asked_at; /* for a sign of life, after a silence */
+	struct timer timer; /* its next tick */
 	enum sig_alg peer_alg;
 	char rejected[201];
 	struct peer *next_removed;
@@ -86,6 +98,8 @@ struct peer {
 
 enum err peer_new(struct peer **ret, struct engine *e, const struct peer_config *config, uint32_t number);
 void peer_free(struct peer *p);
+/* Takes over what may change: all but the key ID and the prefixes. */
+void peer_configure(struct peer *p, const struct peer_config *config);
 
 /* Publishes a new route; *from is copied. The old one is freed after a grace period. */
 void peer_set_route(struct peer *p, const struct endpoint *to, bool is_proven, usec now);

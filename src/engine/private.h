@@ -2,11 +2,18 @@
 #pragma once
 
 #include "engine/lane_private.h"
+#include "engine/leases.h"
 #include "engine/session.h"
 #include "engine/trie.h"
 #include "handshake/responder.h"
 
 #define PEERS_MAX 65536
+
+/* A handshake under way that was begun here: what Resp, Reject and Cookie name. */
+struct caller {
+	uint32_t index;
+	struct peer *peer;
+};
 
 struct engine {
 	struct engine_config config;
@@ -16,14 +23,20 @@ struct engine {
 	struct responder *responder;
 	struct lane **lanes; /* n_lanes + 1; the control thread's last */
 
-	struct peer **peers; /* by number; NULL: removed */
+	_Atomic enum padding padding;   /* read by lanes, like the next */
+	_Atomic bool are_peers_apart;
+
+	struct peer **peers; /* by number; NULL: removed, its number is free */
 	uint32_t n_peers, peers_size;
 	uint32_t *by_key_id; /* numbers, sorted by key ID */
 	uint32_t n_by_key_id;
+	struct caller *callers; /* room for every peer */
+	uint32_t n_callers;
+	struct timers timers; /* the peers' */
+	struct leases *leases;
 	struct route *removed_routes; /* freed after a grace period */
 	struct peer *removed_peers;
-	usec now;      /* of the call in hand */
-	usec deadline; /* of the earliest peer */
+	usec now; /* of the call in hand */
 	usec responder_due;
 	uint32_t tunnel_mtu;       /* last told to the owner */
 	struct endpoint answer_to; /* of the handshake datagram in hand */
@@ -56,4 +69,34 @@ void peer_finish_initiated(struct peer *p, const struct endpoint *from, usec now
 void peer_notice(struct peer *p, enum notice notice, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* A datagram of `plain` bytes with a probe frame. */
 void peer_send_probe(struct peer *p, const uint8_t nonce[PROBE_LEN], uint8_t flags, size_t plain, usec now);
-struct peer *engine_find_key_id(struct engine *e, const uint8_t key_id[KEY_ID_LEN]);
+/* The handshake that was begun here ends, or begins: datagrams for it find the peer no more, or now. */
+void peer_stop_calling(struct peer *p);
+void peer_start_calling(struct peer *p);
+/* Seconds of silence after which it is asked for a sign of life, in microseconds; 0: never. */
+usec peer_keepalive(const struct peer *p);
+/* All its sessions and its handshake end. */
+void peer_reset(struct peer *p);
+/* The largest path may be another now. */
+void engine_publish_mtu(struct engine *e);
+/* Frees what lanes can no longer hold. */
+void engine_reclaim(struct engine *e);
+
+/* ---- registry.c ---- */
+struct peer *engine_find_key_id(const struct engine *e, const uint8_t key_id[KEY_ID_LEN]);
+struct peer *engine_peer(const struct engine *e, uint32_t number);
+void registry_free(struct engine *e);
+/* Is the prefix the peer's, by configuration, lease or Accept? */
+bool peer_owns(const struct peer *p, const struct prefix *prefix);
+
+/* ---- handout.c: addresses and the rest of Accept ---- */
+enum err handout_init(struct engine *e, const struct engine_config *config);
+/* What the configuration gives to a peer is its own: in the pools, too. */
+enum err handout_add_peer(struct peer *p);
+/* An initiator is about to be let in: it gets its addresses. The responder's admit. */
+enum err handout_admit(void *context, const uint8_t key_id[KEY_ID_LEN], struct reject_reason *reason);
+/* Tells the other end of a session. ERR_NOMEM, ERR_FULL. */
+enum err handout_send(struct session *s);
+/* An Accept came. ERR_FORMAT, ERR_NOMEM. */
+enum err handout_take(struct peer *p, struct view body);
+/* Other pools or another push: everyone with a session is told. */
+enum err handout_change(struct engine *e, const struct engine_config *config);

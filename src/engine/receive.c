@@ -42,6 +42,23 @@ static bool source_is_allowed(struct lane *lane, struct peer *p, const struct ip
 	return true;
 }
 
+/* Not from one peer to another, where they are kept apart. The last one checked is remembered. */
+static bool may_pass(struct lane *lane, const struct ip_packet *ip)
+{
+	size_t len = ip->v4 ? 4 : 16;
+	if (!atomic_load_explicit(&lane->engine->are_peers_apart, memory_order_relaxed))
+		return true;
+	if (lane->has_destination && lane->destination_v4 == ip->v4 &&
+		memcmp(lane->destination, ip->destination, len) == 0)
+		return true;
+	if (trie_lookup(lane->engine->trie, ip->v4, ip->destination))
+		return false;
+	lane->has_destination = true;
+	lane->destination_v4 = ip->v4;
+	memcpy(lane->destination, ip->destination, len);
+	return true;
+}
+
 static void take_packet(struct lane *lane, const struct arrival *a, const uint8_t *packet, size_t len, bool partial)
 {
 	struct ip_packet ip;
@@ -51,6 +68,10 @@ static void take_packet(struct lane *lane, const struct arrival *a, const uint8_
 	}
 	if (!source_is_allowed(lane, a->peer, &ip)) {
 		lane_drop(lane, DROP_BAD_SOURCE);
+		return;
+	}
+	if (!may_pass(lane, &ip)) {
+		lane_drop(lane, DROP_BETWEEN_PEERS);
 		return;
 	}
 	if (join_packet(&lane->join, packet, len, &ip, partial) != OK)

@@ -100,7 +100,7 @@ void session_send(struct session *s, struct keys *keys, struct view frames, size
 	if (!keys)
 		keys = s->current;
 	if (plain == 0)
-		plain = padding_size(p->engine->config.padding, frames.len, p->plain_max);
+		plain = padding_size(p->engine->padding, frames.len, p->plain_max);
 	size_t wire = plain + DATA_OVERHEAD;
 	if (!route || !keys_may_send(keys, now) || frames.len > plain)
 		return;
@@ -216,10 +216,14 @@ void session_heard(struct session *s, const struct keys *keys, usec now)
 enum err session_message(struct session *s, uint8_t type, struct view message, usec now)
 {
 	switch (type) {
-	case CONTROL_ACCEPT:
-		if (s->is_initiator && !s->is_confirmed)
+	case CONTROL_ACCEPT: {
+		if (!s->is_initiator)
+			return OK; /* only who answered hands out */
+		enum err err = handout_take(s->peer, message);
+		if (err == OK && !s->is_confirmed)
 			peer_confirm(s->peer, s, now);
-		return OK;
+		return err;
+	}
 	case CONTROL_REKEY1:
 		return answer_rekey(s, message, now);
 	case CONTROL_REKEY2:
@@ -238,7 +242,7 @@ static bool is_used(const struct session *s)
 {
 	const struct peer *p = s->peer;
 	usec born = keys_born(s->current);
-	return p->keepalive || atomic_load(&p->last_send_packet) > born || atomic_load(&p->last_receive_packet) > born;
+	return peer_keepalive(p) || atomic_load(&p->last_send_packet) > born || atomic_load(&p->last_receive_packet) > born;
 }
 
 static usec rekey_due(const struct session *s)

@@ -33,7 +33,7 @@ struct handshake_counts engine_handshake_counts(const struct engine *e)
 
 bool engine_peer_status(const struct engine *e, uint32_t number, struct peer_status *ret)
 {
-	struct peer *p = number < e->n_peers ? e->peers[number] : NULL;
+	struct peer *p = engine_peer(e, number);
 	if (!p)
 		return false;
 	struct route *route = atomic_load(&p->route);
@@ -51,6 +51,13 @@ bool engine_peer_status(const struct engine *e, uint32_t number, struct peer_sta
 		.rx_packets = atomic_load(&p->rx_packets),
 		.tx_packets = atomic_load(&p->tx_packets),
 	};
+	if (p->n_leased) {
+		ret->addresses = p->leased;
+		ret->n_addresses = p->n_leased;
+	} else if (p->accepted) {
+		ret->addresses = p->accepted->addresses;
+		ret->n_addresses = p->accepted->n_addresses;
+	}
 	if (p->active) {
 		ret->cipher = keys_cipher(p->active->current);
 		ret->peer_alg = p->active->peer_alg;

@@ -129,6 +129,32 @@ void trie_remove(struct trie *t, const void *value)
 	remove_below(atomic_load(&t->root[1]), value);
 }
 
+static struct node *find(const struct trie *t, const struct prefix *prefix)
+{
+	uint8_t key[16] = {0};
+	memcpy(key, prefix->v4 ? prefix->ip + 12 : prefix->ip, prefix->v4 ? 4 : 16);
+	struct node *n = atomic_load_explicit(&t->root[prefix->v4], memory_order_acquire);
+	while (n && n->bits <= prefix->bits && common_bits(n->key, key, n->bits) == n->bits) {
+		if (n->bits == prefix->bits)
+			return n;
+		n = atomic_load_explicit(&n->child[bit_at(key, n->bits)], memory_order_acquire);
+	}
+	return NULL;
+}
+
+void trie_remove_prefix(struct trie *t, const struct prefix *prefix, const void *value)
+{
+	struct node *n = find(t, prefix);
+	if (n && atomic_load(&n->value) == value)
+		atomic_store(&n->value, NULL);
+}
+
+void *trie_get(const struct trie *t, const struct prefix *prefix)
+{
+	struct node *n = find(t, prefix);
+	return n ? atomic_load(&n->value) : NULL;
+}
+
 void *trie_lookup(const struct trie *t, bool v4, const uint8_t *address)
 {
 	unsigned max = v4 ? 32 : 128;

@@ -21,5 +21,11 @@ enum err trie_insert(struct trie *t, const struct prefix *prefix, void *value);
  * grace period has passed. */
 void trie_remove(struct trie *t, const void *value);
 
+/* That prefix alone stops matching, if it has this value. */
+void trie_remove_prefix(struct trie *t, const struct prefix *prefix, const void *value);
+
+/* The value of exactly this prefix, or NULL. */
+void *trie_get(const struct trie *t, const struct prefix *prefix);
+
 /* The value of the longest matching prefix, or NULL. address: 4 or 16 bytes. Any thread. */
 void *trie_lookup(const struct trie *t, bool v4, const uint8_t *address);

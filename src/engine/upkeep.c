@@ -4,8 +4,9 @@
 
 #include <stdlib.h>
 
-#define UNANSWERED_MAX (15 * USEC_PER_SEC) /* then a new handshake */
+#define UNANSWERED_MAX (5 * USEC_PER_SEC) /* then a new handshake */
 #define SILENT_AFTER (1500 * USEC_PER_MS)  /* unanswered for so long: perhaps the path shrank */
+#define ASK_EVERY (900 * USEC_PER_MS)
 #define PASSIVE_KEEPALIVE (10 * USEC_PER_SEC)
 #define PENDING_MAX (30 * USEC_PER_SEC)
 #define SIMULTANEOUS (10 * USEC_PER_SEC)
@@ -153,8 +154,7 @@ void peer_confirm(struct peer *p, struct session *s, usec now)
 		if (p->pending[i] == s)
 			p->pending[i] = NULL;
 	if (s->is_initiator) {
-		initiator_free(p->initiator);
-		p->initiator = NULL;
+		peer_stop_calling(p);
 		p->attempts = 0;
 	}
 	use_session(p, s, now);
@@ -230,6 +230,7 @@ static void begin_handshake(struct peer *p, usec now)
 		p->retry_at = now + BACKOFF_FIRST;
 		return;
 	}
+	peer_start_calling(p);
 	e->counts.initiated++;
 }
 
@@ -237,10 +238,8 @@ void peer_call_again(struct peer *p)
 {
 	p->attempts = 1; /* not where it was */
 	if (p->initiator && initiator_state(p->initiator) == INITIATOR_WAITS_RESP &&
-		!addr_equal(&p->calling.remote, &p->configured)) {
-		initiator_free(p->initiator);
-		p->initiator = NULL;
-	}
+		!addr_equal(&p->calling.remote, &p->configured))
+		peer_stop_calling(p);
 }
 
 /* The session waits for Accept. A Resp is authentic wherever it comes from: only what came from the address
@@ -252,8 +251,7 @@ void peer_finish_initiated(struct peer *p, const struct endpoint *from, usec now
 		return;
 	if (session_new(&s, p, initiator_result(p->initiator), now) != OK) {
 		lane_drop(engine_control_lane(p->engine), DROP_MEMORY);
-		initiator_free(p->initiator);
-		p->initiator = NULL;
+		peer_stop_calling(p);
 		return;
 	}
 	p->pending[1] = s;
@@ -263,6 +261,39 @@ void peer_finish_initiated(struct peer *p, const struct endpoint *from, usec now
 	peer_set_route(p, &p->calling, is_proven, now);
 	p->moved_rank = s->rank;
 	p->moved_counter = 0;
+}
+
+void peer_start_calling(struct peer *p)
+{
+	struct engine *e = p->engine;
+	e->callers[e->n_callers++] = (struct caller){.index = initiator_local_index(p->initiator), .peer = p};
+}
+
+void peer_stop_calling(struct peer *p)
+{
+	struct engine *e = p->engine;
+	if (!p->initiator)
+		return;
+	for (uint32_t i = 0; i < e->n_callers; i++)
+		if (e->callers[i].peer == p)
+			e->callers[i--] = e->callers[--e->n_callers];
+	initiator_free(p->initiator);
+	p->initiator = NULL;
+}
+
+void peer_reset(struct peer *p)
+{
+	peer_stop_calling(p);
+	peer_drop_session(p, p->active);
+	peer_drop_session(p, p->pending[0]);
+	peer_drop_session(p, p->pending[1]);
+	peer_drop_session(p, p->old);
+}
+
+/* What the peer asks for when nothing is configured here. */
+usec peer_keepalive(const struct peer *p)
+{
+	return p->keepalive || !p->accepted ? p->keepalive : p->accepted->keepalive_s * USEC_PER_SEC;
 }
 
 static usec tick_initiator(struct peer *p, usec now)
@@ -282,8 +313,7 @@ static usec tick_initiator(struct peer *p, usec now)
 		peer_notice(p, NOTICE_REJECTED, "%s refused us: %s", p->name, reason->text);
 	}
 	p->attempts++;
-	initiator_free(p->initiator);
-	p->initiator = NULL;
+	peer_stop_calling(p);
 	peer_drop_session(p, p->pending[1]);
 	return state == INITIATOR_REJECTED ? p->retry_at : now;
 }
@@ -299,7 +329,7 @@ static bool needs_handshake(struct peer *p, usec now)
 		bool reauthenticate = p->active->is_initiator && age >= p->engine->config.reauthenticate;
 		return reauthenticate || (unanswered && since(unanswered, now) >= UNANSWERED_MAX);
 	}
-	return p->must_connect || p->keepalive || peer_has_staged(p);
+	return p->must_connect || peer_keepalive(p) || peer_has_staged(p);
 }
 
 /* ---- what is sent by the clock ---- */
@@ -350,10 +380,10 @@ static usec tick_path(struct peer *p, usec now)
 
 static void tick_keepalive(struct peer *p, usec now)
 {
-	usec sent = atomic_load(&p->last_send), owed = atomic_load(&p->owed_since);
+	usec sent = atomic_load(&p->last_send), owed = atomic_load(&p->owed_since), keepalive = peer_keepalive(p);
 	if (owed && since(owed, now) >= PASSIVE_KEEPALIVE) {
 		session_send(p->active, NULL, VIEW(NULL, 0), 0, now);
-	} else if (p->keepalive && since(sent, now) >= p->keepalive) {
+	} else if (keepalive && since(sent, now) >= keepalive) {
 		uint8_t nonce[PROBE_LEN]; /* a probe: its echo tells that the peer is there */
 		rng_fill(&p->engine->rng, nonce, sizeof nonce);
 		peer_send_probe(p, nonce, 0, 0, now);
@@ -362,14 +392,14 @@ static void tick_keepalive(struct peer *p, usec now)
 	}
 }
 
-/* What we sent goes unanswered and we have nothing more to say: perhaps our address has changed, and the peer
- * sends to the old one. A probe tells it the new one, long before a new handshake would. */
+/* What we sent goes unanswered: perhaps our address has changed, and the peer sends to the old one; a probe tells it
+ * the new one. Perhaps the peer only has nothing to say; then the probe's echo is the answer. */
 static void tick_silence(struct peer *p, usec now)
 {
 	usec unanswered = atomic_load(&p->unanswered_since);
-	if (!p->initiates || !unanswered || since(unanswered, now) < SILENT_AFTER ||
-		since(atomic_load(&p->last_send), now) < SILENT_AFTER)
+	if (!p->initiates || !unanswered || since(unanswered, now) < SILENT_AFTER || since(p->asked_at, now) < ASK_EVERY)
 		return;
+	p->asked_at = now;
 	uint8_t nonce[PROBE_LEN];
 	rng_fill(&p->engine->rng, nonce, sizeof nonce);
 	peer_send_probe(p, nonce, 0, 0, now);
@@ -411,7 +441,7 @@ static usec tick_session(struct peer *p, struct session *s, usec now)
 
 void peer_tick(struct peer *p, usec now)
 {
-	p->deadline = USEC_NEVER;
+	timers_set(&p->engine->timers, &p->timer, USEC_NEVER);
 	usec deadline = USEC_NEVER;
 	if (p->initiator)
 		deadline = earlier(deadline, tick_initiator(p, now));
@@ -428,5 +458,8 @@ void peer_tick(struct peer *p, usec now)
 	deadline = earlier(deadline, tick_session(p, p->active, now));
 	if (p->active)
 		deadline = earlier(deadline, tick_active(p, now));
-	peer_wake(p, deadline > now ? deadline : now + USEC_PER_MS);
+	/* Something on the way may have woken it for at once: other peers get their turn first. */
+	if (p->timer.place && p->timer.due < deadline)
+		deadline = p->timer.due;
+	timers_set(&p->engine->timers, &p->timer, deadline > now ? deadline : now + USEC_PER_MS);
 }

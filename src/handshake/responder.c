@@ -69,6 +69,29 @@ void responder_free(struct responder *responder)
 	free(responder);
 }
 
+enum err responder_reconfigure(struct responder *responder, const struct responder_config *config, usec now)
+{
+	struct responder_config wanted = *config;
+	struct responder *fresh;
+	wanted.max_pending = responder->config.max_pending;
+	enum err e = responder_new(&fresh, &wanted, &responder->rng, now);
+	if (e != OK)
+		return e;
+	bool same = memcmp(identity_key_id(config->identity), identity_key_id(responder->config.identity),
+			    KEY_ID_LEN) == 0;
+	if (same) { /* what is under way goes on */
+		responder->config = wanted;
+		if (responder->rate.interval != fresh->rate.interval)
+			responder->rate = fresh->rate;
+	} else {
+		struct responder old = *responder;
+		*responder = *fresh;
+		*fresh = old;
+	}
+	responder_free(fresh);
+	return OK;
+}
+
 /* Under load a datagram without a valid mac2 gets a Cookie, and nothing else happens. */
 static enum err ask_for_cookie(const struct arrival *a)
 {

@@ -46,6 +46,10 @@ struct responder_config {
 enum err responder_new(struct responder **ret, const struct responder_config *config, const struct rng *rng, usec now);
 void responder_free(struct responder *responder); /* NULL is fine */
 
+/* Another identity, suites, rate, and so on; max_pending stays. Handshakes under way end where the identity is
+ * another. ERR_ARGUMENT, ERR_CRYPTO, ERR_NOMEM: nothing has changed. */
+enum err responder_reconfigure(struct responder *responder, const struct responder_config *config, usec now);
+
 /*
  * An Init or Finish datagram from `source`. Sends through `out` (to `source`). `under_load`: do no
  * work before a valid mac2; answer with a Cookie instead.

@@ -1,0 +1,275 @@
+/*
+ * What a server hands out and a client takes (docs/protocol.md, "Accept"): addresses of pools, routes, name servers,
+ * MTU, keepalive.
+ */
+#include "engine/private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- the server's end ---- */
+
+enum err handout_init(struct engine *e, const struct engine_config *config)
+{
+	enum err err = leases_new(&e->leases, config->pools, config->n_pools);
+	for (size_t i = 0; err == OK && i < config->n_own; i++) {
+		struct prefix own = config->own[i];
+		own.bits = own.v4 ? 32 : 128;
+		err = leases_reserve(e->leases, &own, NULL);
+	}
+	return err;
+}
+
+/* Who uses an address that was handed out. The trie may know it as another's already. Rare enough to look at all. */
+static struct peer *holder_of(const struct engine *e, const struct prefix *address, size_t *ret_at)
+{
+	for (uint32_t i = 0; i < e->n_peers; i++) {
+		struct peer *p = e->peers[i];
+		for (size_t k = 0; p && k < p->n_leased; k++) {
+			if (memcmp(p->leased[k].ip, address->ip, 16) == 0) {
+				*ret_at = k;
+				return p;
+			}
+		}
+	}
+	return NULL;
+}
+
+/* The address is no longer its holder's, who has to come again. */
+static void dropped(void *context, const struct prefix *address)
+{
+	struct engine *e = context;
+	const struct engine_host *host = &e->config.host;
+	size_t at;
+	struct peer *p = holder_of(e, address, &at);
+	if (host->drop_lease)
+		host->drop_lease(host->context, address);
+	if (!p)
+		return;
+	p->leased[at] = p->leased[--p->n_leased];
+	if (!peer_owns(p, address))
+		trie_remove_prefix(e->trie, address, p);
+	peer_reset(p);
+}
+
+static bool is_known(void *context, const uint8_t key_id[KEY_ID_LEN])
+{
+	return engine_find_key_id(context, key_id);
+}
+
+/* A single address in the pools that the configuration gives to a peer becomes its lease, whoever had it. */
+static enum err claim(struct peer *p, const struct prefix *address)
+{
+	struct engine *e = p->engine;
+	struct prefix has[LEASES_EACH];
+	size_t n = leases_of(e->leases, p->key_id, has);
+	for (size_t i = 0; i < n; i++)
+		if (has[i].v4 == address->v4 && memcmp(has[i].ip, address->ip, 16) != 0)
+			(void)engine_free_lease(e, &has[i]);
+	enum err err = leases_put(e->leases, p->key_id, address);
+	if (err == ERR_EXISTS && engine_free_lease(e, address) == OK)
+		err = leases_put(e->leases, p->key_id, address);
+	return err == ERR_NOMEM ? err : OK;
+}
+
+enum err handout_add_peer(struct peer *p)
+{
+	struct engine *e = p->engine;
+	enum err err = OK;
+	bool has[2] = {false, false};
+	leases_unreserve(e->leases, p->key_id);
+	for (size_t i = 0; err == OK && i < p->n_allowed; i++) {
+		const struct prefix *prefix = &p->allowed[i];
+		bool is_single = prefix->bits == (prefix->v4 ? 32 : 128);
+		err = leases_reserve(e->leases, prefix, p->key_id);
+		if (err == OK && is_single && !has[prefix->v4] && leases_pool_of(e->leases, prefix)) {
+			has[prefix->v4] = true;
+			err = claim(p, prefix);
+		}
+	}
+	return err;
+}
+
+/* The address is the peer's: on disk, and in the trie. */
+static enum err grant(struct peer *p, const struct prefix *address, struct reject_reason *reason)
+{
+	struct engine *e = p->engine;
+	const struct engine_host *host = &e->config.host;
+	struct fault fault = {0};
+	bool is_held = false;
+	for (size_t i = 0; i < p->n_leased; i++)
+		is_held |= memcmp(p->leased[i].ip, address->ip, 16) == 0;
+	enum err err = host->keep_lease ? host->keep_lease(host->context, p->key_id, p->name, address, &fault) : OK;
+	if (err == OK)
+		err = trie_insert(e->trie, address, p);
+	if (err != OK) {
+		*reason = (struct reject_reason){
+			.code = REJECT_CONFIG, .text = "the server cannot record an address: its log says why"};
+		peer_notice(p, NOTICE_REFUSED, "%s is refused: its address cannot be recorded: %s", p->name,
+			fault.text[0] ? fault.text : err_text(err));
+		return err;
+	}
+	if (!is_held)
+		p->leased[p->n_leased++] = *address;
+	return OK;
+}
+
+enum err handout_admit(void *context, const uint8_t key_id[KEY_ID_LEN], struct reject_reason *reason)
+{
+	struct engine *e = context;
+	struct peer *p = engine_find_key_id(e, key_id);
+	if (!p) /* not between authorise and here */
+		return ERR_STATE;
+	struct leases_asking asking = {.is_known = is_known, .dropped = dropped, .context = e};
+	struct prefix addresses[LEASES_EACH];
+	size_t n = 0;
+	enum err err = leases_give(e->leases, key_id, &asking, addresses, &n);
+	if (err != OK) {
+		*reason = (struct reject_reason){.code = REJECT_POOL};
+		(void)snprintf(reason->text, sizeof reason->text, "%s",
+			err == ERR_FULL ? "no address is left: the server's admin must enlarge its Pool"
+					: "the server is out of memory");
+		peer_notice(p, NOTICE_REFUSED, "%s is refused: %s", p->name,
+			err == ERR_FULL ? "all addresses of the Pool are taken: enlarge it, or free some (jorm leases)"
+					: err_text(err));
+		return err;
+	}
+	for (size_t i = 0; err == OK && i < n; i++)
+		err = grant(p, &addresses[i], reason);
+	return err;
+}
+
+enum err handout_send(struct session *s)
+{
+	struct peer *p = s->peer;
+	struct engine *e = p->engine;
+	struct accept accept = e->config.push;
+	uint8_t body[ACCEPT_BODY_MAX];
+	struct writer w = writer_of(body, sizeof body);
+	for (size_t i = 0; i < p->n_leased; i++) {
+		const struct prefix *pool = leases_pool_of(e->leases, &p->leased[i]);
+		accept.addresses[i] = p->leased[i];
+		if (pool)
+			accept.addresses[i].bits = pool->bits;
+	}
+	accept.n_addresses = p->n_leased;
+	accept_write(&w, &accept);
+	return w.failed ? ERR_FULL : stream_send(s->stream, CONTROL_ACCEPT, VIEW(body, w.at));
+}
+
+enum err handout_change(struct engine *e, const struct engine_config *config)
+{
+	enum err err = leases_set_pools(e->leases, config->pools, config->n_pools, dropped, e);
+	if (err != OK)
+		return err;
+	leases_unreserve(e->leases, NULL);
+	for (size_t i = 0; err == OK && i < config->n_own; i++) {
+		struct prefix own = config->own[i];
+		own.bits = own.v4 ? 32 : 128;
+		err = leases_reserve(e->leases, &own, NULL);
+	}
+	bool is_same = memcmp(&e->config.push, &config->push, sizeof config->push) == 0;
+	e->config.push = config->push;
+	for (uint32_t i = 0; err == OK && i < e->n_peers; i++) {
+		struct peer *p = e->peers[i];
+		if (p)
+			err = handout_add_peer(p);
+		if (!is_same && p && p->active && !p->active->is_initiator) {
+			(void)handout_send(p->active); /* it is told at its next handshake otherwise */
+			peer_wake(p, e->now);
+		}
+	}
+	return err;
+}
+
+/* ---- leases, for the owner ---- */
+
+enum err engine_load_lease(struct engine *e, const uint8_t key_id[KEY_ID_LEN], const struct prefix *address)
+{
+	return leases_put(e->leases, key_id, address);
+}
+
+enum err engine_free_lease(struct engine *e, const struct prefix *address)
+{
+	enum err err = leases_free_address(e->leases, address);
+	if (err == OK)
+		dropped(e, address);
+	return err;
+}
+
+bool engine_lease(const struct engine *e, size_t at, struct lease *ret)
+{
+	return leases_at(e->leases, at, ret->key_id, &ret->address);
+}
+
+/* ---- the client's end ---- */
+
+/* What we do not take is as if it had not been said. */
+static void filter(const struct peer *p, struct accept *a)
+{
+	if (!(p->takes & TAKE_ADDRESS))
+		a->n_addresses = 0;
+	if (!(p->takes & TAKE_ROUTES))
+		a->n_routes = 0;
+	if (!(p->takes & TAKE_DNS))
+		a->n_dns = a->n_domains = 0;
+	if (!(p->takes & TAKE_MTU))
+		a->mtu = 0;
+	if (!(p->takes & TAKE_KEEPALIVE))
+		a->keepalive_s = 0;
+	/* All traffic goes through the tunnel only where our own configuration says so; and nobody takes over what
+	 * another peer has. */
+	size_t kept = 0;
+	for (size_t i = 0; i < a->n_routes; i++) {
+		const struct peer *other = trie_get(p->engine->trie, &a->routes[i]);
+		if (a->routes[i].bits > 0 && (!other || other == p))
+			a->routes[kept++] = a->routes[i];
+	}
+	a->n_routes = kept;
+	memset(a->addresses + a->n_addresses, 0, (ACCEPT_ADDRESSES_MAX - a->n_addresses) * sizeof a->addresses[0]);
+	memset(a->routes + kept, 0, (ACCEPT_ROUTES_MAX - kept) * sizeof a->routes[0]);
+	memset(a->dns + a->n_dns, 0, (ACCEPT_DNS_MAX - a->n_dns) * sizeof a->dns[0]);
+	memset(a->domains + a->n_domains, 0, (ACCEPT_DOMAINS_MAX - a->n_domains) * sizeof a->domains[0]);
+}
+
+/* The network that an address brings with it is a route, too, where routes are taken. */
+static void add_networks(const struct peer *p, struct accept *a)
+{
+	for (size_t i = 0; (p->takes & TAKE_ROUTES) && i < a->n_addresses; i++) {
+		struct prefix network = a->addresses[i];
+		const struct peer *other = trie_get(p->engine->trie, &network);
+		if (network.bits == 0 || (other && other != p) || a->n_routes == ACCEPT_ROUTES_MAX)
+			continue;
+		prefix_drop_host_bits(&network);
+		a->routes[a->n_routes++] = network;
+	}
+}
+
+enum err handout_take(struct peer *p, struct view body)
+{
+	struct engine *e = p->engine;
+	struct accept *a = calloc(1, sizeof *a);
+	if (!a)
+		return ERR_NOMEM;
+	enum err err = accept_parse(a, body);
+	if (err == OK) {
+		filter(p, a);
+		add_networks(p, a);
+	}
+	for (size_t i = 0; err == OK && i < a->n_routes; i++)
+		err = trie_insert(e->trie, &a->routes[i], p);
+	if (err != OK || (p->accepted && memcmp(p->accepted, a, sizeof *a) == 0)) {
+		free(a);
+		return err;
+	}
+	struct accept *before = p->accepted;
+	p->accepted = a;
+	for (size_t i = 0; before && i < before->n_routes; i++)
+		if (!peer_owns(p, &before->routes[i]))
+			trie_remove_prefix(e->trie, &before->routes[i], p);
+	bool is_news = before || a->n_addresses || a->n_routes || a->n_dns || a->n_domains || a->mtu || a->keepalive_s;
+	free(before);
+	if (is_news && e->config.host.accepted)
+		e->config.host.accepted(e->config.host.context, p->number, a);
+	return OK;
+}
