@@ -96,6 +96,15 @@ enum err aead_new(
 	return aead_new_with(ret, AEAD_OPENSSL, cipher, direction, key);
 }
 
+enum err aead_new_shared(
+	struct aead **ret, enum cipher cipher, enum aead_direction direction, const uint8_t key[static AEAD_KEY_LEN])
+{
+	*ret = NULL;
+	if (aead_provider_of(cipher) != AEAD_IPSEC_MB)
+		return ERR_UNSUPPORTED;
+	return aead_new_with(ret, AEAD_IPSEC_MB, cipher, direction, key);
+}
+
 void aead_free(struct aead *aead)
 {
 	if (!aead)

@@ -1,7 +1,7 @@
 /*
  * AEADs: ChaCha20-Poly1305 (RFC 8439) and AES-256-GCM (SP 800-38D), 96-bit nonces, 128-bit tags.
- * The data path keeps one `struct aead` per key, direction and thread: the key schedule is done
- * once, a packet costs only its nonce, and nothing is allocated (design/crypto-notes).
+ * The data path keeps a `struct aead` for each key and direction, and one for each thread where they cannot be
+ * shared: the key schedule is made once, a packet costs only its nonce, and nothing is allocated.
  */
 #pragma once
 
@@ -26,7 +26,7 @@ bool cipher_aes_is_fast(void);
 
 enum aead_direction { AEAD_SEAL, AEAD_OPEN };
 
-/* Not thread safe: one thread at a time. */
+/* One thread at a time, unless aead_new_shared made it. */
 struct aead;
 
 /* Which libraries do the work on this machine, for the log: "OpenSSL 3.5.7", or "libipsec-mb 1.3.0", or one
@@ -35,6 +35,10 @@ const char *aead_provider_name(void);
 
 /* ERR_CRYPTO, ERR_ARGUMENT (unknown cipher). The key is copied. */
 enum err aead_new(
+	struct aead **ret, enum cipher cipher, enum aead_direction direction, const uint8_t key[static AEAD_KEY_LEN]);
+/* One that any number of threads may use at once. ERR_UNSUPPORTED: what works for this cipher here keeps its state in
+ * the context (libcrypto), so that each thread needs its own; ERR_CRYPTO, ERR_NOMEM. */
+enum err aead_new_shared(
 	struct aead **ret, enum cipher cipher, enum aead_direction direction, const uint8_t key[static AEAD_KEY_LEN]);
 void aead_free(struct aead *aead); /* wipes; NULL is fine */
 

@@ -15,7 +15,6 @@ struct aead_mb {
 		struct gcm_key_data gcm;
 		uint8_t chacha20[AEAD_KEY_LEN];
 	} key;
-	struct gcm_context_data scratch; /* what a GCM call leaves behind: here, so that it is wiped with the key */
 };
 
 /*
@@ -140,10 +139,11 @@ struct message {
 	uint8_t *tag; /* computed, for both directions: comparing is left to us */
 };
 
-static void gcm_run(struct aead_mb *mb, aes_gcm_enc_dec_t run, const struct message *m)
+static void gcm_run(const struct aead_mb *mb, aes_gcm_enc_dec_t run, const struct message *m)
 {
-	run(&mb->key.gcm, &mb->scratch, m->text, m->text, m->len, m->nonce, m->aad.data, m->aad.len, m->tag,
-		AEAD_TAG_LEN);
+	alignas(KEY_ALIGNMENT) struct gcm_context_data scratch; /* the library fills it, and leaves key stream in it */
+	run(&mb->key.gcm, &scratch, m->text, m->text, m->len, m->nonce, m->aad.data, m->aad.len, m->tag, AEAD_TAG_LEN);
+	secret_wipe(&scratch, sizeof scratch);
 }
 
 /* One job, which is done when it has been submitted. It is filled in as a whole: the ring hands out another one
@@ -177,8 +177,8 @@ static enum err chacha20_run(const struct aead_mb *mb, IMB_CIPHER_DIRECTION dire
 	return job && job->status == IMB_STATUS_COMPLETED ? OK : ERR_CRYPTO;
 }
 
-enum err aead_mb_seal(
-	struct aead_mb *mb, const uint8_t nonce[static AEAD_NONCE_LEN], struct view aad, uint8_t *text, size_t len)
+enum err aead_mb_seal(const struct aead_mb *mb, const uint8_t nonce[static AEAD_NONCE_LEN], struct view aad,
+	uint8_t *text, size_t len)
 {
 	const struct message m = {.nonce = nonce, .aad = aad, .text = text, .len = len, .tag = text + len};
 	if (mb->cipher == CIPHER_CHACHA20_POLY1305)
@@ -187,8 +187,8 @@ enum err aead_mb_seal(
 	return OK;
 }
 
-enum err aead_mb_open(
-	struct aead_mb *mb, const uint8_t nonce[static AEAD_NONCE_LEN], struct view aad, uint8_t *text, size_t len)
+enum err aead_mb_open(const struct aead_mb *mb, const uint8_t nonce[static AEAD_NONCE_LEN], struct view aad,
+	uint8_t *text, size_t len)
 {
 	uint8_t tag[AEAD_TAG_LEN];
 	const struct message m = {.nonce = nonce, .aad = aad, .text = text, .len = len, .tag = tag};

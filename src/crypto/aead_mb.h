@@ -1,8 +1,8 @@
 /*
  * The same AEADs by Intel's libipsec-mb, quicker than libcrypto's on CPUs with wide vectors (docs/decisions/0012).
  * Knows that library's calls and on which CPUs they are worth it; for the other files of src/crypto only.
- * Lengths and direction are checked by the caller. A context may be made on one thread, used on another and
- * freed on a third, but by one at a time. Built without the library, nothing is available.
+ * Lengths and direction are checked by the caller. A context never changes: any number of threads may use it at
+ * once. Built without the library, nothing is available.
  */
 #pragma once
 
@@ -23,9 +23,9 @@ void aead_mb_free(struct aead_mb *mb); /* wipes; NULL is fine */
 
 /* As aead_seal and aead_open. ERR_CRYPTO: no memory for what the calling thread needs once, text untouched. */
 enum err aead_mb_seal(
-	struct aead_mb *mb, const uint8_t nonce[static AEAD_NONCE_LEN], struct view aad, uint8_t *text, size_t len);
+	const struct aead_mb *mb, const uint8_t nonce[static AEAD_NONCE_LEN], struct view aad, uint8_t *text, size_t len);
 enum err aead_mb_open(
-	struct aead_mb *mb, const uint8_t nonce[static AEAD_NONCE_LEN], struct view aad, uint8_t *text, size_t len);
+	const struct aead_mb *mb, const uint8_t nonce[static AEAD_NONCE_LEN], struct view aad, uint8_t *text, size_t len);
 
 #else
 
@@ -44,12 +44,12 @@ static inline enum err aead_mb_new(struct aead_mb **ret, enum cipher cipher, con
 }
 static inline void aead_mb_free(struct aead_mb *mb) {}
 static inline enum err aead_mb_seal(
-	struct aead_mb *mb, const uint8_t nonce[static AEAD_NONCE_LEN], struct view aad, uint8_t *text, size_t len)
+	const struct aead_mb *mb, const uint8_t nonce[static AEAD_NONCE_LEN], struct view aad, uint8_t *text, size_t len)
 {
 	return ERR_UNSUPPORTED;
 }
 static inline enum err aead_mb_open(
-	struct aead_mb *mb, const uint8_t nonce[static AEAD_NONCE_LEN], struct view aad, uint8_t *text, size_t len)
+	const struct aead_mb *mb, const uint8_t nonce[static AEAD_NONCE_LEN], struct view aad, uint8_t *text, size_t len)
 {
 	return ERR_UNSUPPORTED;
 }

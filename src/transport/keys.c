@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-struct lane_aead {
+struct aead_pair {
 	struct aead *seal, *open;
 };
 
@@ -16,14 +16,49 @@ struct keys {
 	_Atomic bool is_retired, is_heard;
 	atomic_flag replay_lock;
 	struct replay replay;
-	struct lane_aead lanes[];
+	bool is_shared; /* one pair for all lanes, else one for each */
+	struct aead_pair pairs[];
 };
+
+static void pair_free(struct aead_pair *pair)
+{
+	aead_free(pair->seal);
+	aead_free(pair->open);
+	*pair = (struct aead_pair){0};
+}
+
+/* False where lanes cannot share: each makes its own at its first packet. */
+static bool make_shared(struct aead_pair *ret, const struct keys_config *config)
+{
+	if (aead_new_shared(&ret->seal, config->cipher, AEAD_SEAL, config->key_send) == OK &&
+		aead_new_shared(&ret->open, config->cipher, AEAD_OPEN, config->key_receive) == OK)
+		return true;
+	pair_free(ret);
+	return false;
+}
+
+static size_t n_pairs(const struct keys *keys)
+{
+	return keys->is_shared ? 1 : keys->config.n_lanes;
+}
+
+static struct aead_pair *pair_of(struct keys *keys, uint32_t lane)
+{
+	return &keys->pairs[keys->is_shared ? 0 : lane];
+}
 
 enum err keys_new(struct keys **ret, const struct keys_config *config)
 {
-	struct keys *k = calloc(1, sizeof *k + config->n_lanes * sizeof k->lanes[0]);
-	if (!k)
+	struct aead_pair shared = {0};
+	bool is_shared = make_shared(&shared, config);
+	struct keys *k = calloc(1, sizeof *k + (is_shared ? 1 : config->n_lanes) * sizeof k->pairs[0]);
+	if (!k) {
+		pair_free(&shared);
 		return ERR_NOMEM;
+	}
+	k->is_shared = is_shared;
+	if (is_shared)
+		k->pairs[0] = shared;
 	k->config = *config;
 	k->config.key_send = k->config.key_receive = NULL;
 	memcpy(k->key_send, config->key_send, AEAD_KEY_LEN);
@@ -37,10 +72,9 @@ void keys_free(struct keys *keys)
 {
 	if (!keys)
 		return;
-	for (uint32_t i = 0; i < keys->config.n_lanes; i++) {
-		aead_free(keys->lanes[i].seal);
-		aead_free(keys->lanes[i].open);
-	}
+	for (size_t i = 0; i < n_pairs(keys); i++)
+		pair_free(&keys->pairs[i]);
+	free(keys->replay.ring);
 	secret_wipe(keys, sizeof *keys);
 	free(keys);
 }
@@ -84,9 +118,9 @@ void keys_retire(struct keys *keys)
 
 void keys_wipe_sending(struct keys *keys)
 {
-	for (uint32_t i = 0; i < keys->config.n_lanes; i++) {
-		aead_free(keys->lanes[i].seal);
-		keys->lanes[i].seal = NULL;
+	for (size_t i = 0; i < n_pairs(keys); i++) {
+		aead_free(keys->pairs[i].seal);
+		keys->pairs[i].seal = NULL;
 	}
 	secret_wipe(keys->key_send, sizeof keys->key_send);
 }
@@ -117,7 +151,7 @@ static void nonce_of(uint8_t nonce[AEAD_NONCE_LEN], uint64_t counter)
 
 enum err keys_seal(struct keys *keys, uint32_t lane, uint8_t *datagram, size_t plain_len, uint64_t counter)
 {
-	struct aead **aead = &keys->lanes[lane].seal;
+	struct aead **aead = &pair_of(keys, lane)->seal;
 	if (keys_is_retired(keys))
 		return ERR_STATE;
 	if (!*aead) {
@@ -145,13 +179,32 @@ static void unlock_replay(struct keys *keys)
 	atomic_flag_clear_explicit(&keys->replay_lock, memory_order_release);
 }
 
+/* Once in the life of keys that are used; two lanes may come here together. */
+static enum err widen_replay(struct keys *keys)
+{
+	uint64_t *ring = calloc(REPLAY_WORDS, sizeof *ring);
+	if (!ring)
+		return ERR_NOMEM;
+	lock_replay(keys);
+	bool is_first = !keys->replay.ring;
+	if (is_first)
+		replay_widen(&keys->replay, ring);
+	unlock_replay(keys);
+	if (!is_first)
+		free(ring);
+	return OK;
+}
+
 static enum err mark_seen(struct keys *keys, uint64_t counter, bool *is_newest)
 {
 	lock_replay(keys);
 	*is_newest = counter >= keys->replay.next;
 	enum err err = replay_accept(&keys->replay, counter);
 	unlock_replay(keys);
-	return err;
+	if (err != ERR_FULL)
+		return err;
+	err = widen_replay(keys);
+	return err == OK ? mark_seen(keys, counter, is_newest) : err;
 }
 
 uint64_t keys_received(struct keys *keys)
@@ -165,7 +218,7 @@ uint64_t keys_received(struct keys *keys)
 enum err keys_open(struct keys *keys, uint32_t lane, uint8_t *datagram, size_t len, struct view *plain,
 	uint64_t *counter, bool *is_newest)
 {
-	struct aead **aead = &keys->lanes[lane].open;
+	struct aead **aead = &pair_of(keys, lane)->open;
 	if (len < DATA_OVERHEAD || datagram[0] != MSG_DATA || datagram[1] || datagram[2] || datagram[3])
 		return ERR_FORMAT;
 	if (!*aead) {

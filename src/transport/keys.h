@@ -1,8 +1,9 @@
 /*
  * The keys of one epoch of a session, and the sealing and opening of its Data datagrams
  * (docs/protocol.md, "Data" and "Sessions"). Made by the handshake or a rekey, used by every lane
- * (worker) at once: counters are atomic, the replay window has a lock of a few instructions, and
- * each lane has AEAD contexts of its own, made at its first packet.
+ * (worker) at once: counters are atomic, the replay window has a lock of a few instructions, and the
+ * AEAD contexts are shared by all lanes, or, where they cannot be, each lane has its own, made at its
+ * first packet. Idle keys are small: the replay window's ring, too, is made when counters need it.
  *
  * It hides the key bytes and contexts. The owner frees it after a grace period, when no lane can
  * hold it any more; free wipes.

@@ -22,7 +22,7 @@ struct stream {
 	uint16_t out_id, in_id; /* of the part on its way; of the last part received in order */
 	usec due, interval;
 
-	uint8_t *message; /* incoming, CONTROL_MESSAGE_MAX bytes, made at the first part */
+	uint8_t *message; /* incoming, message_len bytes; NULL: none, or empty */
 	size_t message_len;
 	uint8_t in_type, in_part, in_parts; /* in_parts 0: no message begun */
 };
@@ -42,16 +42,25 @@ static void outgoing_free(struct outgoing *o)
 	*o = (struct outgoing){0};
 }
 
+/* Thousands of idle streams must not keep what was once said over them. */
+static void message_drop(struct stream *s)
+{
+	if (s->message) {
+		secret_wipe(s->message, s->message_len);
+		free(s->message);
+	}
+	s->message = NULL;
+	s->message_len = 0;
+	s->in_parts = 0;
+}
+
 void stream_free(struct stream *s)
 {
 	if (!s)
 		return;
 	for (size_t i = 0; i < s->queued; i++)
 		outgoing_free(&s->queue[i]);
-	if (s->message) {
-		secret_wipe(s->message, CONTROL_MESSAGE_MAX);
-		free(s->message);
-	}
+	message_drop(s);
 	free(s);
 }
 
@@ -134,6 +143,8 @@ static void write_part(struct stream *s, struct writer *w)
 
 bool stream_poll(struct stream *s, usec now, struct writer *w)
 {
+	if (!s->in_parts)
+		message_drop(s);
 	if (w->size - w->at < FRAME_HEADER_LEN + CONTROL_HEADER_LEN + STREAM_PART_MAX)
 		return false;
 	if (!s->in_flight && s->queued) {
@@ -177,6 +188,26 @@ static void take_ack(struct stream *s, uint16_t ack)
 		queue_remove(s, 0);
 }
 
+/* Room for one more part of the message in hand, or for the first of the next. */
+static enum err make_room(struct stream *s, const struct control_part *p)
+{
+	if (p->part == 0 || !s->in_parts)
+		message_drop(s);
+	size_t size = s->message_len + p->body.len;
+	if (size == 0 || size > CONTROL_MESSAGE_MAX)
+		return OK;
+	uint8_t *larger = malloc(size);
+	if (!larger)
+		return ERR_NOMEM;
+	if (s->message) {
+		memcpy(larger, s->message, s->message_len);
+		secret_wipe(s->message, s->message_len);
+		free(s->message);
+	}
+	s->message = larger;
+	return OK;
+}
+
 /* Adds a part that is next in order; true when its message is complete. */
 static bool append_part(struct stream *s, const struct control_part *p)
 {
@@ -184,12 +215,11 @@ static bool append_part(struct stream *s, const struct control_part *p)
 		s->in_type = p->type;
 		s->in_part = 0;
 		s->in_parts = p->parts;
-		s->message_len = 0;
 	}
 	bool fits = s->in_parts && p->type == s->in_type && p->parts == s->in_parts && p->part == s->in_part &&
 		    p->body.len <= CONTROL_MESSAGE_MAX - s->message_len;
 	if (!fits) {
-		s->in_parts = 0; /* acknowledged, but its message is lost: its sender broke the rules */
+		message_drop(s); /* acknowledged, but its message is lost: its sender broke the rules */
 		return false;
 	}
 	if (p->body.len)
@@ -205,8 +235,6 @@ enum err stream_input(struct stream *s, struct view body, uint8_t *type, struct 
 	enum err err = control_parse(&p, body);
 	if (err != OK)
 		return err;
-	if (!s->message && !(s->message = malloc(CONTROL_MESSAGE_MAX)))
-		return ERR_NOMEM;
 	take_ack(s, p.ack);
 	if (p.type == CONTROL_ACK)
 		return ERR_AGAIN;
@@ -214,6 +242,9 @@ enum err stream_input(struct stream *s, struct view body, uint8_t *type, struct 
 		s->owes_ack = true; /* a repeat: our acknowledgement was lost */
 		return ERR_AGAIN;
 	}
+	err = make_room(s, &p);
+	if (err != OK)
+		return err;
 	s->in_id = p.id;
 	s->owes_ack = true;
 	if (!append_part(s, &p))

@@ -44,7 +44,8 @@ bool stream_has(const struct stream *s, enum control_type type);
 
 /*
  * A control frame's body. OK: a message is complete: *type and *message (owned by `s`, valid until
- * the next call). ERR_AGAIN: nothing complete yet, an acknowledgement, or a repeat. ERR_FORMAT:
- * malformed. Unknown types come out like others; the caller ignores them.
+ * the next call of this or of stream_poll). ERR_AGAIN: nothing complete yet, an acknowledgement, or a repeat.
+ * ERR_FORMAT: malformed. ERR_NOMEM: as if it had been lost. Unknown types come out like others; the caller ignores
+ * them.
  */
 enum err stream_input(struct stream *s, struct view body, uint8_t *type, struct view *message);

@@ -257,6 +257,36 @@ static void contexts_move_between_threads(void **state)
 	}
 }
 
+/* As above, all with the same two at once. */
+static void shared_contexts_serve_threads_at_once(void **state)
+{
+	(void)state;
+	const uint8_t key[AEAD_KEY_LEN] = {1};
+	for (size_t c = 0; c < N_CIPHERS; c++) {
+		struct worker shared = {0};
+		const enum err expected = aead_provider_of(ciphers[c]) == AEAD_IPSEC_MB ? OK : ERR_UNSUPPORTED;
+		assert_int_equal(aead_new_shared(&shared.seal, ciphers[c], AEAD_SEAL, key), expected);
+		assert_int_equal(aead_new_shared(&shared.open, ciphers[c], AEAD_OPEN, key), expected);
+		if (expected != OK) {
+			assert_null(shared.seal);
+			assert_null(shared.open);
+			continue;
+		}
+		struct worker workers[N_WORKERS];
+		pthread_t threads[N_WORKERS];
+		for (size_t i = 0; i < N_WORKERS; i++) {
+			workers[i] = shared;
+			assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+		}
+		for (size_t i = 0; i < N_WORKERS; i++) {
+			assert_int_equal(pthread_join(threads[i], NULL), 0);
+			assert_int_equal(workers[i].wrong, 0);
+		}
+		aead_free(shared.seal);
+		aead_free(shared.open);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -266,6 +296,7 @@ int main(void)
 		cmocka_unit_test(nothing_beyond_the_ends_is_touched),
 		cmocka_unit_test(the_self_test_finds_what_is_wrong),
 		cmocka_unit_test(contexts_move_between_threads),
+		cmocka_unit_test(shared_contexts_serve_threads_at_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,12 +24,29 @@ static bool model_accepts(struct model *m, uint64_t counter)
 
 static struct model model;
 
+/* A window, and the ring that it gets when it needs it. */
+struct wide {
+	struct replay window;
+	uint64_t ring[REPLAY_WORDS];
+};
+
+static enum err accept(struct wide *wide, uint64_t counter)
+{
+	enum err err = replay_accept(&wide->window, counter);
+	if (err != ERR_FULL)
+		return err;
+	assert_null(wide->window.ring);
+	assert_true(counter >= REPLAY_NARROW);
+	replay_widen(&wide->window, wide->ring);
+	return replay_accept(&wide->window, counter);
+}
+
 static void test_random_walks_agree_with_a_set(void **state)
 {
 	(void)state;
 	for (uint64_t round = 0; round < 20; round++) {
 		struct seeded seed = {round};
-		struct replay window = {0};
+		struct wide window = {0};
 		memset(&model, 0, sizeof model);
 		uint64_t top = 0;
 		for (int i = 0; i < 30000; i++) {
@@ -44,8 +61,8 @@ static void test_random_walks_agree_with_a_set(void **state)
 			if (counter >= MODEL_MAX)
 				break;
 			bool expected = model_accepts(&model, counter);
-			assert_int_equal(replay_accept(&window, counter) == OK, expected);
-			assert_int_equal(window.next, model.next);
+			assert_int_equal(accept(&window, counter) == OK, expected);
+			assert_int_equal(window.window.next, model.next);
 			if (counter > top)
 				top = counter;
 		}
@@ -56,47 +73,64 @@ static void test_edges_of_the_window(void **state)
 {
 	(void)state;
 	for (uint64_t top = REPLAY_WINDOW; top < REPLAY_WINDOW + 200; top++) {
-		struct replay window = {0};
-		assert_int_equal(replay_accept(&window, top), OK);
-		assert_int_equal(replay_accept(&window, top - REPLAY_WINDOW + 1), OK);
-		assert_int_equal(replay_accept(&window, top - REPLAY_WINDOW + 1), ERR_REPLAY);
-		assert_int_equal(replay_accept(&window, top - REPLAY_WINDOW), ERR_REPLAY);
-		assert_int_equal(replay_accept(&window, 0), ERR_REPLAY);
+		struct wide window = {0};
+		assert_int_equal(accept(&window, top), OK);
+		assert_int_equal(accept(&window, top - REPLAY_WINDOW + 1), OK);
+		assert_int_equal(accept(&window, top - REPLAY_WINDOW + 1), ERR_REPLAY);
+		assert_int_equal(accept(&window, top - REPLAY_WINDOW), ERR_REPLAY);
+		assert_int_equal(accept(&window, 0), ERR_REPLAY);
 	}
 }
 
 static void test_a_whole_window_may_arrive_backwards(void **state)
 {
 	(void)state;
-	struct replay window = {0};
+	struct wide window = {0};
 	for (uint64_t i = REPLAY_WINDOW; i-- > 0;)
-		assert_int_equal(replay_accept(&window, 1000 + i), OK);
+		assert_int_equal(accept(&window, 1000 + i), OK);
 	for (uint64_t i = 0; i < REPLAY_WINDOW; i++)
-		assert_int_equal(replay_accept(&window, 1000 + i), ERR_REPLAY);
+		assert_int_equal(accept(&window, 1000 + i), ERR_REPLAY);
 }
 
 static void test_great_jumps(void **state)
 {
 	(void)state;
-	struct replay window = {0};
+	struct wide window = {0};
 	for (unsigned bit = 0; bit < 64; bit++) {
 		uint64_t counter = UINT64_C(1) << bit;
-		assert_int_equal(replay_accept(&window, counter), OK);
-		assert_int_equal(replay_accept(&window, counter), ERR_REPLAY);
+		assert_int_equal(accept(&window, counter), OK);
+		assert_int_equal(accept(&window, counter), ERR_REPLAY);
 		if (counter > 2)
-			assert_int_equal(replay_accept(&window, counter - 1), OK);
+			assert_int_equal(accept(&window, counter - 1), OK);
 	}
-	assert_int_equal(replay_accept(&window, UINT64_MAX - 1), OK);
-	assert_int_equal(replay_accept(&window, UINT64_MAX - 1), ERR_REPLAY);
-	struct replay before = window;
-	assert_int_equal(replay_accept(&window, UINT64_MAX), ERR_REPLAY);
+	assert_int_equal(accept(&window, UINT64_MAX - 1), OK);
+	assert_int_equal(accept(&window, UINT64_MAX - 1), ERR_REPLAY);
+	struct wide before = window;
+	assert_int_equal(accept(&window, UINT64_MAX), ERR_REPLAY);
 	assert_memory_equal(&window, &before, sizeof window);
+}
+
+static void test_the_ring_is_asked_for_when_it_is_needed(void **state)
+{
+	(void)state;
+	struct wide window = {0};
+	for (uint64_t i = 0; i < REPLAY_NARROW; i += 3)
+		assert_int_equal(replay_accept(&window.window, i), OK);
+	struct wide before = window;
+	assert_int_equal(replay_accept(&window.window, REPLAY_NARROW), ERR_FULL);
+	assert_int_equal(replay_accept(&window.window, UINT64_MAX - 1), ERR_FULL);
+	assert_memory_equal(&window, &before, sizeof window);
+	replay_widen(&window.window, window.ring);
+	for (uint64_t i = 0; i < REPLAY_NARROW; i++) /* what it has seen it still knows */
+		assert_int_equal(replay_accept(&window.window, i), i % 3 ? OK : ERR_REPLAY);
+	assert_int_equal(replay_accept(&window.window, REPLAY_NARROW), OK);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random_walks_agree_with_a_set),
+		cmocka_unit_test(test_the_ring_is_asked_for_when_it_is_needed),
 		cmocka_unit_test(test_edges_of_the_window),
 		cmocka_unit_test(test_a_whole_window_may_arrive_backwards),
 		cmocka_unit_test(test_great_jumps),
