@@ -22,10 +22,10 @@ enum err aead_mb_new(struct aead_mb **ret, enum cipher cipher, const uint8_t key
 void aead_mb_free(struct aead_mb *mb); /* wipes; NULL is fine */
 
 /* As aead_seal and aead_open. ERR_CRYPTO: no memory for what the calling thread needs once, text untouched. */
-enum err aead_mb_seal(
-	const struct aead_mb *mb, const uint8_t nonce[static AEAD_NONCE_LEN], struct view aad, uint8_t *text, size_t len);
-enum err aead_mb_open(
-	const struct aead_mb *mb, const uint8_t nonce[static AEAD_NONCE_LEN], struct view aad, uint8_t *text, size_t len);
+enum err aead_mb_seal(const struct aead_mb *mb, const uint8_t nonce[static AEAD_NONCE_LEN], struct view aad,
+	uint8_t *text, size_t len);
+enum err aead_mb_open(const struct aead_mb *mb, const uint8_t nonce[static AEAD_NONCE_LEN], struct view aad,
+	uint8_t *text, size_t len);
 
 #else
 
@@ -43,13 +43,13 @@ static inline enum err aead_mb_new(struct aead_mb **ret, enum cipher cipher, con
 	return ERR_UNSUPPORTED;
 }
 static inline void aead_mb_free(struct aead_mb *mb) {}
-static inline enum err aead_mb_seal(
-	const struct aead_mb *mb, const uint8_t nonce[static AEAD_NONCE_LEN], struct view aad, uint8_t *text, size_t len)
+static inline enum err aead_mb_seal(const struct aead_mb *mb, const uint8_t nonce[static AEAD_NONCE_LEN],
+	struct view aad, uint8_t *text, size_t len)
 {
 	return ERR_UNSUPPORTED;
 }
-static inline enum err aead_mb_open(
-	const struct aead_mb *mb, const uint8_t nonce[static AEAD_NONCE_LEN], struct view aad, uint8_t *text, size_t len)
+static inline enum err aead_mb_open(const struct aead_mb *mb, const uint8_t nonce[static AEAD_NONCE_LEN],
+	struct view aad, uint8_t *text, size_t len)
 {
 	return ERR_UNSUPPORTED;
 }
