@@ -16,7 +16,7 @@
 
 static const char suffix[] = ".pub";
 
-/* None of these diagnostics has a line: the folder is read again when the configuration is not at hand. */
+/* The caller may know the line; a daemon that reads the folder again does not. */
 static const struct diag_place place = {.section = "interface", .key = "AuthorizedKeys"};
 
 static DIR *folder_open(const char *folder, struct config_diagnostics *diags, enum err *ret)
@@ -26,12 +26,12 @@ static DIR *folder_open(const char *folder, struct config_diagnostics *diags, en
 	int fd = file_open(folder, O_RDONLY | O_DIRECTORY);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 	if (!dir) {
-		const char *remedy = errno == ENOENT    ? "make it, with mkdir, or correct the path"
-				     : errno == ENOTDIR ? "give the folder in which the keys are"
-							: "correct its access rights";
-		*ret = errno == ENOTDIR ? ERR_FORMAT : OK;
-		enum err e = fault_errno(&fault, "cannot open the folder %s", folder);
-		*ret = *ret ? *ret : e;
+		int why = errno;
+		const char *remedy = why == ENOENT    ? "make it, with mkdir, or correct the path"
+				     : why == ENOTDIR ? "give the folder in which the keys are"
+						      : "correct its access rights";
+		*ret = fault_errno(&fault, "cannot open the folder %s", folder);
+		*ret = why == ENOTDIR ? ERR_FORMAT : *ret;
 		diag_error(diags, place, "%s; %s", fault.text, remedy);
 		if (fd >= 0)
 			close(fd);

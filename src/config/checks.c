@@ -52,10 +52,20 @@ static const struct config_peer *default_peer(const struct config *config, bool 
 	return NULL;
 }
 
+/* Only a peer that is called can hand out anything. */
 static bool someone_hands_out_addresses(const struct config *config)
 {
 	for (size_t i = 0; i < config->peer_count; i++) {
 		if (config->peers[i].endpoint && config->peers[i].accept_address)
+			return true;
+	}
+	return false;
+}
+
+static bool someone_hands_out_routes(const struct config *config)
+{
+	for (size_t i = 0; i < config->peer_count; i++) {
+		if (config->peers[i].endpoint && config->peers[i].accept_routes)
 			return true;
 	}
 	return false;
@@ -125,7 +135,8 @@ static void default_routes_check(const struct checks *c)
 	if (c->config->kill_switch && !peer)
 		diag_warning(c->diags, at_key(c, "KillSwitch"),
 			"no peer has 0.0.0.0/0 or ::/0 in its AllowedIPs: this host then reaches the networks of the "
-			"tunnel, and nothing else");
+			"tunnel, and nothing else%s",
+			someone_hands_out_routes(c->config) ? ", unless a peer hands out a default route" : "");
 	if (off && (c->config->kill_switch || peer))
 		diag_warning(c->diags, at_key(c, "Table"),
 			"sets no routes, so that %s: set them yourself, as in PostUp",

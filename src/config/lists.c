@@ -41,18 +41,11 @@ static enum err prefix_append(const struct config_value *v, const struct prefix 
 	return OK;
 }
 
-static void host_bits_clear(struct prefix *p)
-{
-	for (unsigned bit = p->bits + (p->v4 ? 96U : 0U); bit < 128; bit++)
-		p->ip[bit / 8] &= (uint8_t) ~(0x80U >> bit % 8);
-}
-
 /* Adds a network: without host bits; the value tells when there were some. */
 static enum err network_append(struct config_value *v, struct prefix *p, struct fault *fault)
 {
 	bool normalised = prefix_has_host_bits(p);
-	if (normalised)
-		host_bits_clear(p);
+	prefix_drop_host_bits(p);
 	enum err e = prefix_append(v, p, fault);
 	if (e == OK) {
 		v->normalised = normalised;

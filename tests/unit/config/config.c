@@ -1,6 +1,7 @@
 /* Files on a disk: the configuration itself and the keys that it names. */
 #include "config/config.h"
 
+#include "config/parse.h"
 #include "crypto/keyfile.h"
 
 #include <fcntl.h>
@@ -47,7 +48,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	static const char *const names[] = {"a/snek-cert.priv", "a/snek-cert.pub", "b/snek-cert.priv",
-		"b/snek-cert.pub", "a", "b", "t.conf", "psk", "fifo"};
+		"b/snek-cert.pub", "a", "b", "t.conf", "psk", "fifo", "keys/a.pub", "keys/b.pub", "keys/c.pub", "keys"};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		remove(names[i]);
 	return chdir("/") < 0 ? -1 : rmdir(folder);
@@ -108,6 +109,91 @@ static void names_wrong_key_files(void **state)
 	assert_int_equal(chmod("a/snek-cert.priv", 0644), 0);
 	expect_error(TOP PEER, 2, "PrivateKey", "chmod 600");
 	assert_int_equal(chmod("a/snek-cert.priv", 0600), 0);
+}
+
+static void names_missing_accounts(void **state)
+{
+	expect_error(TOP "ControlGroup = no-such-group\n" PEER, 4, "ControlGroup", "groupadd --system no-such-group");
+	expect_error(TOP "User = no-such-user\n" PEER, 4, "User", "useradd --system no-such-user");
+	struct config *config;
+	struct config_diagnostics diags = {0};
+	file_write("t.conf", TOP "ControlGroup = root\nUser = root\n" PEER, 0600);
+	assert_int_equal(config_load_with_keys(&config, "t.conf", &diags, NULL), OK);
+	assert_string_equal(config->user, "root");
+	assert_int_equal(diags.count, 0);
+	config_free(config);
+}
+
+#define KEYS TOP "Pool = ::/64\nAuthorizedKeys = keys\n"
+
+static void looks_at_authorized_keys(void **state)
+{
+	struct config *config;
+	struct config_diagnostics diags = {0};
+	expect_error(KEYS, 5, "AuthorizedKeys", "mkdir");
+	file_write("keys", "", 0600);
+	expect_error(KEYS, 5, "AuthorizedKeys", "give the folder");
+	assert_int_equal(unlink("keys"), 0);
+	assert_int_equal(mkdir("keys", 0755), 0);
+	assert_int_equal(symlink("../b/snek-cert.pub", "keys/b.pub"), 0);
+	file_write("t.conf", KEYS, 0600);
+	assert_int_equal(config_load_with_keys(&config, "t.conf", &diags, NULL), OK);
+	assert_int_equal(diags.count, 0);
+	config_free(config);
+
+	/* what is wrong in the folder does not hold up the tunnel */
+	assert_int_equal(symlink("../a/snek-cert.pub", "keys/a.pub"), 0);
+	file_write("keys/c.pub", "?", 0600);
+	assert_int_equal(config_load_with_keys(&config, "t.conf", &diags, NULL), OK);
+	assert_int_equal(diags.errors, 0);
+	assert_int_equal(diags.count, 2);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(diags.items[i].line, 5);
+	assert_non_null(strstr(diags.items[0].text, "keys/c.pub"));
+	assert_non_null(strstr(diags.items[1].text, "keys/a.pub is this host's own key"));
+	config_diagnostics_done(&diags);
+	config_free(config);
+}
+
+static struct config *parsed(const char *text)
+{
+	struct config *config;
+	struct config_diagnostics diags = {0};
+	assert_int_equal(config_parse(&config, "/x/t.conf", text, strlen(text), &diags), OK);
+	config_diagnostics_done(&diags);
+	return config;
+}
+
+static void tells_what_needs_a_restart(void **state)
+{
+	static const struct {
+		const char *lines, *keys;
+	} rows[] = {
+		{"", ""},
+		{"Padding = none\nMTU = 1400\nPool = ::/64\nRekey = 60\nKillSwitch = yes\nDNS = ::1\n", ""},
+		{"Name = x\n", "Name"},
+		{"Listen = 7\n", "Listen"},
+		{"Listen = 0.0.0.0:0\n", "Listen"},
+		{"User = root\n", "User"},
+		{"ControlGroup = root\nStateDirectory = /s\nControlSocket = /c\nName = x\nListen = 1\nUser = u\n"
+		 "FwMark = 1\nTable = 7\n",
+			"Name, Listen, StateDirectory, ControlSocket, ControlGroup, User, FwMark, Table"},
+	};
+	struct config *plain = parsed(TOP);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char text[512], keys[CONFIG_RESTART_KEYS_LEN];
+		snprintf(text, sizeof(text), "%s%s", TOP, rows[i].lines);
+		struct config *other = parsed(text);
+		assert_int_equal(config_needs_restart(plain, other, keys, sizeof(keys)), rows[i].keys[0] != '\0');
+		assert_string_equal(keys, rows[i].keys);
+		assert_int_equal(config_needs_restart(other, plain, keys, sizeof(keys)), rows[i].keys[0] != '\0');
+		/* as much as fits */
+		config_needs_restart(plain, other, keys, 8);
+		assert_int_equal(strncmp(keys, rows[i].keys, 7), 0);
+		assert_true(strlen(keys) < 8);
+		config_free(other);
+	}
+	config_free(plain);
 }
 
 /* The text's mistakes do not hide the files'. */
@@ -193,6 +279,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_key_files),
 		cmocka_unit_test(names_wrong_key_files),
+		cmocka_unit_test(names_missing_accounts),
+		cmocka_unit_test(looks_at_authorized_keys),
+		cmocka_unit_test(tells_what_needs_a_restart),
 		cmocka_unit_test(gathers_both),
 		cmocka_unit_test(says_why_a_file_cannot_be_read),
 		cmocka_unit_test(warns_of_a_file_that_all_may_change),

@@ -32,6 +32,25 @@ static const char full[] = "\xef\xbb\xbf# all there is\r\n"
 			   "FwMark = 0xCAFE\n"
 			   "StateDirectory = /srv/state\n"
 			   "ControlSocket = run/s.sock\n"
+			   "ControlGroup = wheel-1\n"
+			   "User = _vpn\n"
+			   "Table = 4294967294\n"
+			   "DNS = 10.66.0.1, fd66::1, example.org\n"
+			   "DNS = a-b.c_d.x1\n"
+			   "KillSwitch = YES\n"
+			   "PreUp = true\n"
+			   "PostUp = logger \"%i, up\" ; true # not ours\n"
+			   "postup =\tip route add 10.9.0.0/16 dev %i\n"
+			   "PreDown = a\n"
+			   "PostDown = b=c,d\n"
+			   "AuthorizedKeys = keys.d\n"
+			   "Pool = 10.66.0.0/24, fd66::1/64\n"
+			   "PushRoutes = 192.168.7.0/24, ::/0\n"
+			   "PushDNS = 10.66.0.1, corp.example\n"
+			   "PushMTU = 1380\n"
+			   "PushKeepalive = 25\n"
+			   "ClientToClient = no\n"
+			   "Masquerade = yes\n"
 			   "\n"
 			   "[peer laptop]\n"
 			   "\tKeyID = " ID_1 "\n"
@@ -41,6 +60,11 @@ static const char full[] = "\xef\xbb\xbf# all there is\r\n"
 			   "\tKeepalive = 25\n"
 			   "\tProtection = pq\n"
 			   "\tPresharedKey = /etc/psk\n"
+			   "\tAcceptAddress = no\n"
+			   "\tAcceptRoutes = no\n"
+			   "\tAcceptDNS = No\n"
+			   "\tAcceptMTU = no\n"
+			   "\tAcceptKeepalive = no\n"
 			   "[ PEER  b ]\n"
 			   "KeyID=" ID_2 "\n"
 			   "AllowedIPs = 0.0.0.0/0, ::/0\n"
@@ -88,7 +112,7 @@ static void takes_every_key(void **state)
 	assert_int_equal(c->peer_count, 2);
 	const struct config_peer *p = &c->peers[0];
 	assert_string_equal(p->name, "laptop");
-	assert_int_equal(p->line, 19);
+	assert_int_equal(p->line, 38);
 	assert_int_equal(p->key_id[31], 1);
 	assert_int_equal(p->allowed_ips.count, 3);
 	assert_string_equal(prefix_format(&p->allowed_ips.items[2], text), "172.16.0.0/12");
@@ -99,9 +123,63 @@ static void takes_every_key(void **state)
 	assert_string_equal(p->preshared_key, "/etc/psk");
 	assert_string_equal(c->peers[1].endpoint_host, "fe80::1%eth0");
 	assert_int_equal(c->peers[1].keepalive_s, 0);
-	assert_int_equal(diags.count, 1); /* the host bits of 172.16.3.4/12 */
-	assert_true(diags.items[0].warning);
-	assert_int_equal(diags.items[0].line, 22);
+	assert_int_equal(diags.count, 2); /* the host bits of fd66::1/64 and of 172.16.3.4/12 */
+	assert_true(diags.items[0].warning && diags.items[1].warning);
+	assert_int_equal(diags.items[0].line, 30);
+	assert_int_equal(diags.items[1].line, 41);
+	config_diagnostics_done(&diags);
+	config_free(c);
+}
+
+static void takes_the_keys_of_a_server(void **state)
+{
+	struct config *c;
+	struct config_diagnostics diags = {0};
+	char text[ADDR_TEXT_LEN];
+	assert_int_equal(config_parse(&c, "/etc/jorm/office.conf", full, strlen(full), &diags), OK);
+	assert_string_equal(c->control_group, "wheel-1");
+	assert_int_equal(c->control_group_line, 18);
+	assert_string_equal(c->user, "_vpn");
+	assert_string_equal(c->authorized_keys, "/etc/jorm/keys.d");
+	assert_int_equal(c->pools.count, 2);
+	assert_string_equal(prefix_format(&c->pools.items[1], text), "fd66::/64");
+	assert_int_equal(c->push_routes.count, 2);
+	assert_string_equal(prefix_format(&c->push_routes.items[1], text), "::/0");
+	assert_int_equal(c->push_dns.server_count, 1);
+	assert_string_equal(addr_format_ip(c->push_dns.servers[0], text), "10.66.0.1");
+	assert_int_equal(c->push_dns.domains.count, 1);
+	assert_string_equal(c->push_dns.domains.items[0], "corp.example");
+	assert_int_equal(c->push_mtu, 1380);
+	assert_int_equal(c->push_keepalive_s, 25);
+	assert_int_equal(c->client_to_client, CONFIG_BETWEEN_NO);
+	assert_true(c->masquerade);
+	config_diagnostics_done(&diags);
+	config_free(c);
+}
+
+static void takes_the_keys_of_a_client(void **state)
+{
+	struct config *c;
+	struct config_diagnostics diags = {0};
+	char text[ADDR_TEXT_LEN];
+	assert_int_equal(config_parse(&c, "/etc/jorm/office.conf", full, strlen(full), &diags), OK);
+	assert_int_equal(c->table, 4294967294);
+	assert_int_equal(c->dns.server_count, 2);
+	assert_string_equal(addr_format_ip(c->dns.servers[1], text), "fd66::1");
+	assert_int_equal(c->dns.domains.count, 2);
+	assert_string_equal(c->dns.domains.items[1], "a-b.c_d.x1");
+	assert_true(c->kill_switch);
+	assert_int_equal(c->pre_up.count, 1);
+	assert_int_equal(c->post_up.count, 2);
+	assert_string_equal(c->post_up.items[0], "logger \"%i, up\" ; true # not ours");
+	assert_string_equal(c->post_up.items[1], "ip route add 10.9.0.0/16 dev %i");
+	assert_string_equal(c->pre_down.items[0], "a");
+	assert_string_equal(c->post_down.items[0], "b=c,d");
+	const struct config_peer *p = c->peers;
+	assert_false(p[0].accept_address || p[0].accept_routes || p[0].accept_dns || p[0].accept_mtu ||
+		     p[0].accept_keepalive);
+	assert_true(p[1].accept_address && p[1].accept_routes && p[1].accept_dns && p[1].accept_mtu &&
+		    p[1].accept_keepalive);
 	config_diagnostics_done(&diags);
 	config_free(c);
 }
@@ -123,6 +201,14 @@ static void has_defaults(void **state)
 	assert_int_equal(c->fwmark, 0);
 	assert_string_equal(c->state_directory, "/var/lib/jorm");
 	assert_string_equal(c->control_socket, "/run/jorm/office.sock");
+	assert_null(c->control_group);
+	assert_null(c->user);
+	assert_null(c->authorized_keys);
+	assert_int_equal(c->table, CONFIG_TABLE_AUTO);
+	assert_int_equal(c->client_to_client, CONFIG_BETWEEN_HOST);
+	assert_false(c->masquerade || c->kill_switch);
+	assert_int_equal(c->push_mtu, 0);
+	assert_int_equal(c->push_keepalive_s, 0);
 	assert_null(c->peers[0].endpoint);
 	assert_null(c->peers[0].preshared_key);
 	assert_int_equal(c->peers[0].keepalive_s, 0);
@@ -195,6 +281,57 @@ static const struct mistake {
 	{TOP "Reauthenticate = 59\nHandshakeRate = 0\nMaxPendingHandshakes = 0\n" PEER,
 		{{4, "Reauthenticate", "60"}, {5, "HandshakeRate", "1 to"}, {6, "MaxPendingHandshakes", "1 to"}}},
 	{TOP "ControlSocket = /" ZEROS ZEROS ZEROS "\n" PEER, {{4, "ControlSocket", "shorter"}}},
+	{TOP "ControlGroup = 1000\nUser = a b\n" PEER, {{4, "ControlGroup", "no number"}, {5, "User", "letters"}}},
+	{TOP "User = abcdefghijklmnopqrstuvwxyz012345\n" PEER, {{4, "User", "at most 31"}}},
+	{TOP "User = -x\nUser = root\n" PEER, {{4, "User", "letter"}, {5, "User", "line 4"}}},
+	{TOP "Table = 0\n" PEER, {{4, "Table", "1 to 4294967294"}}},
+	{TOP "Table = 4294967295\n" PEER, {{4, "Table", "1 to 4294967294"}}},
+	{TOP "Table = main\n" PEER, {{4, "Table", "auto, off"}}},
+	{TOP "DNS = 10.0.0.300, fd66::1/64, -a.b, a..b, a., .a, a b, a/b\n" PEER,
+		{{4, "DNS", "'10.0.0.300'"}, {4, "DNS", "'fd66::1/64'"}, {4, "DNS", "'-a.b'"}, {4, "DNS", "'a..b'"},
+			{4, "DNS", "'a.'"}, {4, "DNS", "'.a'"}, {4, "DNS", "'a b'"}, {4, "DNS", "'a/b'"}}},
+	{TOP "DNS = " ZEROS ZEROS "\n" PEER, {{4, "DNS", "neither"}}},
+	{TOP "DNS = 1.1.1.1,::1,::2,::3,::4,::5,::6,::7,::8\n" PEER, {{4, "DNS", "more than 8 name servers"}}},
+	{TOP "PushDNS = a,b,c,d,e,f,g,h,i\n" PEER, {{4, "PushDNS", "more than 8 search domains"}}},
+	{TOP "PushRoutes = 10.0.0.0/33\nPushMTU = 1279\nPushKeepalive = 65536\n" PEER,
+		{{4, "PushRoutes", "prefix length"}, {5, "PushMTU", "1280"}, {6, "PushKeepalive", "65535"}}},
+	{TOP "PushRoutes = 10.1.2.3/8\n" PEER, {{4, "PushRoutes", "~taken as 10.0.0.0/8"}}},
+	{TOP "KillSwitch = true\nMasquerade = 1\nClientToClient = maybe\n" PEER "AcceptDNS = on\n",
+		{{4, "KillSwitch", "yes or no"}, {5, "Masquerade", "yes or no"}, {6, "ClientToClient", "yes or no"},
+			{10, "AcceptDNS", "yes or no"}}},
+	{TOP "PostUp = # nothing\nPreUp =  \n" PEER, {{5, "PreUp", "no value"}}},
+	{TOP "PostUp\n" PEER, {{4, "", "Key = value"}}},
+	{TOP "AuthorizedKeys = " ID_1 "\n" PEER, {{4, "AuthorizedKeys", "key"}}},
+
+	/* what keys mean together */
+	{"[interface]\nPrivateKey = k\n" PEER, {{1, "Address", "~no peer hands one out"}}},
+	{"[interface]\nPrivateKey = k\nAddress = x\n" PEER, {{3, "Address", "'x'"}}},
+	{"[interface]\nPrivateKey = k\n" PEER "Endpoint = h:1\n", {{0}}},
+	{"[interface]\nPrivateKey = k\n" PEER "Endpoint = h:1\nAcceptAddress = no\n", {{1, "Address", "~missing"}}},
+	{TOP "[peer a]\nKeyID = " ID_1, {{4, "AllowedIPs", "~no packet"}}},
+	{TOP "[peer a]\nEndpoint = h:1\nKeyID = " ID_1, {{0}}},
+	{TOP "[peer a]\nEndpoint = h:1\nAcceptRoutes = no\nKeyID = " ID_1, {{4, "AllowedIPs", "~no packet"}}},
+	{TOP "Pool = 10.0.0.0/8\n[peer a]\nKeyID = " ID_1, {{0}}},
+	{TOP "AuthorizedKeys = d\nPool = 10.0.0.0/8\n", {{0}}},
+	{TOP "AuthorizedKeys = d\n", {{4, "AuthorizedKeys", "~no Pool"}}},
+	{TOP "Pool = 10.0.0.0/30, 10.0.0.0/31, 12.0.0.0/7, 10.0.0.1, x\n" PEER,
+		{{4, "Pool", "8 to 30"}, {4, "Pool", "8 to 30"}, {4, "Pool", "8 to 30"}, {4, "Pool", "'x'"}}},
+	{TOP "Address = ::1\nPool = fd00::/31, fd01::/127, fd02::/126\n" PEER,
+		{{5, "Pool", "32 to 126"}, {5, "Pool", "32 to 126"}}},
+	{TOP "Pool = 10.0.0.0/24, 10.1.0.0/24, 10.0.0.0/16\n" PEER, {{4, "Pool", "10.0.0.0/16 overlaps 10.0.0.0/24"}}},
+	{TOP "Pool = 10.0.0.0/24\nPool = 10.0.0.128/25\n" PEER, {{5, "Pool", "overlaps"}}},
+	{TOP "Pool = fd66::/64\n" PEER, {{4, "Pool", "add one to Address, such as fd66::1/64"}}},
+	{"[interface]\nPrivateKey = k\nPool = 10.0.0.0/24\n" PEER "Endpoint = h:1\n",
+		{{3, "Pool", "add one to Address, such as 10.66.0.1/24"}}},
+	{TOP PEER "AllowedIPs = 0.0.0.0/0, ::/0\n", {{0}}},
+	{TOP PEER "AllowedIPs = 0.0.0.0/0\n", {{4, "AllowedIPs", "~IPv6 goes outside the tunnel: add ::/0"}}},
+	{TOP PEER "AllowedIPs = ::/0\n", {{4, "AllowedIPs", "~IPv4 goes outside the tunnel: add 0.0.0.0/0"}}},
+	{TOP "KillSwitch = yes\n" PEER "AllowedIPs = ::/0\n", {{0}}},
+	{TOP "KillSwitch = yes\n" PEER, {{4, "KillSwitch", "~the networks of the tunnel, and nothing else"}}},
+	{TOP "KillSwitch = yes\n" PEER "Endpoint = h:1\n", {{4, "KillSwitch", "~unless a peer hands out"}}},
+	{TOP "Table = off\n" PEER, {{0}}},
+	{TOP "Table = off\n" PEER "AllowedIPs = ::/0\n", {{4, "Table", "~leads nothing into the tunnel"}}},
+	{TOP "Table = off\nKillSwitch = yes\n" PEER "AllowedIPs = ::/0\n", {{4, "Table", "~nothing leaves"}}},
 	{TOP PEER "\xff\n# \xc0\x80\n# \xed\xa0\x80\n# \xf4\x90\x80\x80\n# \xe2\x82\xac\xf0\x9f\x90\x8d",
 		{{7, "", "UTF-8"}, {8, "", "UTF-8"}, {9, "", "UTF-8"}, {10, "", "UTF-8"}}},
 };
@@ -357,6 +494,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(takes_every_key),
+		cmocka_unit_test(takes_the_keys_of_a_server),
+		cmocka_unit_test(takes_the_keys_of_a_client),
 		cmocka_unit_test(has_defaults),
 		cmocka_unit_test(names_every_mistake),
 		cmocka_unit_test(does_not_repeat_a_key),
