@@ -108,7 +108,8 @@ void reservations_remove(struct reservations *r, const uint8_t key_id[KEY_ID_LEN
 		r->of_length[gone->prefix.v4][gone->prefix.bits]--;
 		free(gone);
 	}
-	memmove(r->by_key.at + first, r->by_key.at + after, (r->by_key.count - after) * sizeof(void *));
+	if (after > first)
+		memmove(r->by_key.at + first, r->by_key.at + after, (r->by_key.count - after) * sizeof(void *));
 	r->by_key.count -= after - first;
 }
 

@@ -152,6 +152,12 @@ def wire_seeds():
     seed("wire", "finish", u8(6) + finish + bytes(1184 * 5 - 16 - len(finish)))
     seed("wire", "reason", u8(7) + u8(1) + "not known: \u00e9\n".encode() + b"\xff\xc0")
     seed("wire", "cookie", u8(8) + bytes.fromhex(first["cookie"]["datagram"]))
+    v4, v6 = bytes([10, 66, 0, 5]), bytes.fromhex("fd66" + 26 * "0" + "05")
+    accept = [tlv(1, u16(25)), tlv(2, v4 + u8(24)), tlv(2, v6 + u8(64)), tlv(3, bytes(5)), tlv(3, bytes(17))]
+    accept += [tlv(4, v4), tlv(4, v6), tlv(5, b"corp.example.com"), tlv(6, u16(1380))]
+    seed("wire", "accept", u8(9) + b"".join(accept))
+    seed("wire", "accept-wrong-route", u8(9) + accept[0] + tlv(3, v4 + u8(24)))
+    seed("wire", "accept-too-many", u8(9) + 9 * b"".join(accept) + 80 * tlv(3, bytes(5)))
 
 
 def stream_seeds():

@@ -2,6 +2,7 @@
 #include "fuzz.h"
 
 #include "handshake/message.h"
+#include "wire/accept.h"
 #include "wire/control.h"
 #include "wire/cookie.h"
 #include "wire/frame.h"
@@ -116,10 +117,28 @@ static void parse_cookie(const uint8_t *data, size_t len)
 	MUST(memcmp(again, data, len) == 0);
 }
 
+/* What was understood is within its limits and says the same when it is written again. */
+static void parse_accept(const uint8_t *data, size_t len)
+{
+	static uint8_t again[ACCEPT_BODY_MAX], third[ACCEPT_BODY_MAX];
+	struct accept a, b;
+	if (accept_parse(&a, VIEW(data, len)) != OK)
+		return;
+	for (size_t i = 0; i < a.n_domains; i++)
+		MUST(accept_is_domain(a.domains[i], strlen(a.domains[i])));
+	for (size_t i = 0; i < a.n_routes; i++)
+		MUST(!prefix_has_host_bits(&a.routes[i]));
+	struct writer w = writer_of(again, sizeof again), v = writer_of(third, sizeof third);
+	accept_write(&w, &a);
+	MUST(!w.failed && accept_parse(&b, VIEW(again, w.at)) == OK);
+	accept_write(&v, &b);
+	MUST(!v.failed && v.at == w.at && memcmp(again, third, w.at) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static void (*const parsers[])(const uint8_t *, size_t) = {parse_handshake, parse_frames, parse_tlvs, parse_ip,
-		parse_init, parse_resp_box, parse_finish, parse_reason, parse_cookie};
+		parse_init, parse_resp_box, parse_finish, parse_reason, parse_cookie, parse_accept};
 	if (len == 0)
 		return 0;
 	uint8_t *copy = fuzz_copy(VIEW(data + 1, len - 1));
