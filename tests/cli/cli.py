@@ -40,7 +40,7 @@ def configuration(name="t.conf", interface="", peer=""):
     write(
         name,
         "[interface]\nPrivateKey = a/snek-cert.priv\nStateDirectory = state\nControlSocket = t.sock\n"
-        f"{interface}[peer b]\nPublicKey = b/snek-cert.pub\nAllowedIPs = 10.66.0.2/32\n{peer}",
+        f"{interface}Address = 10.66.0.1/24\n[peer b]\nPublicKey = b/snek-cert.pub\nAllowedIPs = 10.66.0.2/32\n{peer}",
     )
 
 
@@ -139,12 +139,67 @@ def check_names_all_mistakes():
     out, err = run("check", "t.conf", code=1)
     assert out == ""
     places = [re.match(r"t\.conf:(\d+): (\w+): ", line).groups() for line in err.splitlines()]
-    wanted = "2 PrivateKey 5 MTU 6 ListenPort 7 Cipher 11 Endpoint 12 PresharedKey".split()
+    wanted = "2 PrivateKey 5 MTU 6 ListenPort 7 Cipher 12 Endpoint 13 PresharedKey".split()
     assert places == list(zip(wanted[::2], wanted[1::2])), err
     document = json.loads(run("check", "--json", "t.conf", code=1)[0])
     assert not document["ok"] and document["key_id"] is None
     assert [(str(d["line"]), d["key"]) for d in document["diagnostics"]] == places
     assert {d["severity"] for d in document["diagnostics"]} == {"error"}
+
+
+@test
+def check_takes_a_server_and_a_client():
+    os.mkdir("keys")
+    configuration(
+        interface="AuthorizedKeys = keys\nPool = 10.66.0.0/24\nPushRoutes = 0.0.0.0/0\nPushDNS = 10.66.0.1, example.org\n"
+        "PushMTU = 1380\nPushKeepalive = 25\nClientToClient = yes\nMasquerade = yes\nControlGroup = root\nUser = root\n"
+        "PostUp = logger '%i is up, at last'; true # said\n"
+    )
+    out, err = run("check", "t.conf")
+    assert "OK" in out and err == "", err
+    # the server hands out the address and the routes
+    configuration(interface="KillSwitch = yes\nDNS = 10.66.0.1, example.org\n", peer="Endpoint = vpn.example.org:10666\n")
+    text = pathlib.Path("t.conf").read_text().replace("Address = 10.66.0.1/24\n", "")
+    write("t.conf", text.replace("AllowedIPs = 10.66.0.2/32", "AllowedIPs = 0.0.0.0/0, ::/0"))
+    out, err = run("check", "t.conf")
+    assert "OK" in out and err == "", err
+
+
+@test
+def check_names_what_does_not_go_together():
+    configuration(
+        interface="Pool = fd66::/64\nUser = no-such-user\nControlGroup = no-such-group\nAuthorizedKeys = nowhere\n"
+        "KillSwitch = true\n"
+    )
+    _, err = run("check", "t.conf", code=1)
+    told = [re.match(r"t\.conf:(\d+): (\w+): (.*)", line).groups() for line in err.splitlines()]
+    wanted = (
+        ("5", "Pool", "add one to Address"),
+        ("6", "User", "useradd"),
+        ("7", "ControlGroup", "groupadd"),
+        ("8", "AuthorizedKeys", "mkdir"),
+        ("9", "KillSwitch", "yes or no"),
+    )
+    assert len(told) == len(wanted), err
+    for (line, key, text), want in zip(told, wanted):
+        assert (line, key) == want[:2] and want[2] in text, err
+
+
+@test
+def check_warns_of_what_is_probably_not_meant():
+    configuration(peer="AllowedIPs = 0.0.0.0/0\n")
+    out, err = run("check", "t.conf")
+    assert "OK" in out and "t.conf:6: warning: AllowedIPs: " in err and "IPv6 goes outside the tunnel" in err, err
+    configuration(interface="KillSwitch = yes\n")
+    _, err = run("check", "t.conf")
+    assert "t.conf:5: warning: KillSwitch: " in err and "nothing else" in err, err
+    # a file that is no key keeps nobody out but its owner
+    os.mkdir("keys")
+    write("keys/carol.pub", "none")
+    configuration(interface="AuthorizedKeys = keys\nPool = 10.66.0.0/24\n")
+    diagnostics = json.loads(run("check", "t.conf", "--json")[0])["diagnostics"]
+    assert [(d["severity"], d["line"], d["key"]) for d in diagnostics] == [("warning", 5, "AuthorizedKeys")]
+    assert "carol.pub" in diagnostics[0]["message"]
 
 
 @test
