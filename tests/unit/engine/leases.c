@@ -116,13 +116,15 @@ static void test_an_address_rests_before_it_is_given_again(void **state)
 {
 	(void)state;
 	struct leases *l = with_pools("10.66.0.0/29", NULL);
-	struct prefix first = prefix_of("10.66.0.1");
+	struct prefix first = prefix_of("10.66.0.1"), last = prefix_of("10.66.0.6");
 	assert_string_equal(given(l, 0), "10.66.0.1/32");
 	assert_err(leases_free_address(l, &first), OK);
 	assert_err(leases_free_address(l, &first), ERR_NOT_FOUND);
 	for (int key = 1; key <= 5; key++)
 		assert_int_equal(given(l, key)[8], '1' + key);
+	assert_err(leases_free_address(l, &last), OK);
 	assert_string_equal(given(l, 6), "10.66.0.1/32");
+	assert_string_equal(given(l, 5), "10.66.0.6/32");
 	assert_string_equal(given(l, 7), "");
 	leases_free(l);
 }
@@ -192,8 +194,8 @@ static void test_what_is_reserved_for_two_is_for_nobody(void **state)
 	struct leases *l = with_pools("10.66.0.0/30", NULL);
 	struct prefix one = prefix_of("10.66.0.1/32");
 	assert_err(leases_reserve(l, &one, key_ids[1]), OK);
-	assert_err(leases_reserve(l, &one, key_ids[1]), OK); /* once more is not another */
 	assert_err(leases_reserve(l, &one, key_ids[2]), OK);
+	assert_err(leases_reserve(l, &one, key_ids[2]), OK); /* once more is not another */
 	assert_string_equal(given(l, 1), "10.66.0.2/32");
 	assert_string_equal(given(l, 2), "");
 	leases_unreserve(l, key_ids[1]);
