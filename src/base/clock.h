@@ -14,3 +14,11 @@ typedef uint64_t usec; /* a point in time or a span */
 #define USEC_NEVER UINT64_MAX
 
 usec clock_now(void);
+
+/* A recent value of clock_now() by the clock that stands still while the machine sleeps (CLOCK_MONOTONIC), which is
+ * what service managers go by. */
+usec clock_to_monotonic(usec now);
+
+/* The time of day: microseconds since 1970 (UTC), for people and files. Jumps when somebody sets it; nothing is timed
+ * by it. */
+usec clock_wall(void);

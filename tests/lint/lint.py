@@ -62,7 +62,7 @@ SPEAKERS = ("daemon", "cli")
 UNSAFE = "strcpy strcat sprintf vsprintf gets strtok alloca system popen rand srand random EVP_Cipher"
 PRINTING = (
     "printf vprintf puts putchar perror syslog "
-    "log_line log_error log_warning log_info log_debug log_set_level"
+    "log_line log_event log_error log_warning log_info log_debug log_set_level log_set_json log_set_tunnel"
 )
 ENDING = "exit _exit quick_exit abort"
 CLOCKS = "time gettimeofday clock_gettime clock"
