@@ -199,6 +199,44 @@ Endpoint = vpn.example.org:10666
 Keepalive = 25
 PresharedKey = psk
 """
+    server = """[interface]
+PrivateKey = k
+Address = 10.66.0.1/24, fd66::1/64
+ControlGroup = wheel
+User = jorm
+AuthorizedKeys = keys
+Pool = 10.66.0.0/24, fd66::1/64
+PushRoutes = 0.0.0.0/0, ::/0
+PushDNS = 10.66.0.1, example.org
+PushMTU = 1380
+PushKeepalive = 25
+ClientToClient = no
+Masquerade = yes
+PreUp = true
+PostUp = logger "%i, up" ; true # said
+PostUp = ip route add 10.9.0.0/16 dev %i
+PreDown = true
+PostDown = true
+"""
+    client = f"""[interface]
+PrivateKey = k
+Table = 51820
+DNS = fd66::1, a-b.c_d
+KillSwitch = yes
+[peer s]
+KeyID = {key}
+Endpoint = [2001:db8::1]:10666
+AllowedIPs = 0.0.0.0/0
+AcceptAddress = yes
+AcceptRoutes = no
+AcceptDNS = no
+AcceptMTU = no
+AcceptKeepalive = no
+"""
+    together = b"[interface]\nPool=10.0.0.0/8,10.1.0.0/16,::/99,fd00::/31\nTable=off\nKillSwitch=yes\nUser=7\nDNS=-a,..\nPostUp=\n"
+    seed("config", "server", server.encode())
+    seed("config", "client", client.encode())
+    seed("config", "together", together)
     seed("config", "whole", whole.encode())
     seed("config", "mistakes", b"[peer]\nKeyId=x\nMtu = 99999999999\n[interface\n= 1\n\x00\xff[peer a b]\nAddress=1.2.3.4/99\n")
     seed("config", "twice", (whole + whole).replace("\n", "\r\n").encode())
