@@ -1,0 +1,31 @@
+/*
+ * The kill switch and masquerading, as tables of nftables: one of each kind for a tunnel, replaced as a whole in one
+ * transaction by the program nft (docs/decisions/0013). Knows no state: what is there is asked of the kernel.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "config/config.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum firewall_table { FIREWALL_KILL_SWITCH, FIREWALL_MASQUERADE };
+
+/*
+ * Nothing leaves this host, or passes through it, but by `interface`, with `mark` (not 0) as a UDP datagram, or for the
+ * network's own upkeep (neighbour discovery, DHCP). ERR_NOT_FOUND: there is no program nft; ERR_IO: it refused.
+ */
+enum err firewall_kill_switch(const char *instance, const char *interface, uint32_t mark, struct fault *fault);
+
+/* What comes from the tunnel's networks (Address, Pool) and leaves by another interface gets that one's address. */
+enum err firewall_masquerade(const struct config *config, const char *interface, struct fault *fault);
+
+/* OK also when there was none, or there is no nft; *ret_any (may be NULL) is set when there was one. */
+enum err firewall_remove(enum firewall_table table, const char *instance, bool *ret_any, struct fault *fault);
+
+/*
+ * A name made of letters, digits and _ that no other instance has: other bytes become _XX; very long ones a hash.
+ */
+#define FIREWALL_NAME_SIZE 96
+const char *firewall_name(const char *instance, char out[static FIREWALL_NAME_SIZE]);
