@@ -10,6 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Of several that open at once, each holds a lock to look first: so that not all of them find it busy. Against one that
+ * has the file open this waits for nothing. */
+#define BUSY_MS 200
+
 /* ---- what the other files use ---- */
 
 static enum err fault_by_errno(int number, const char *path, const char *what, const char *said, struct fault *fault)
@@ -200,6 +204,7 @@ static enum err open_file(struct store *s, struct fault *fault)
 	if (rc != SQLITE_OK)
 		return store_fault(s->db, rc, s->path, "open", fault);
 	(void)sqlite3_extended_result_codes(s->db, 1);
+	(void)sqlite3_busy_timeout(s->db, BUSY_MS);
 	if (sqlite3_db_readonly(s->db, "main")) /* what SQLite makes of a file that it may not write */
 		return fault_by_errno(access(s->path, W_OK) < 0 ? errno : EACCES, s->path, "write to", "", fault);
 	/* Whoever wrote the file, its schema calls no function; and what is not accepted is left with its -wal. */
