@@ -9,8 +9,8 @@
     |      fd01:2::2   |  10.1.2.1  |       wants        |  10.1.1.1  |      fd01:1::2   |
     +------------------+  fd01:2::1 +--------------------+  fd01:1::1 +------------------+
              |                                |                                |
-        (behind: a host              (host 3, 4 ...: 10.1.3.2,            (behind: a host
-         10.2.2.2, fd02:2::2)         10.66.0.3, when a test joins)        10.2.1.2, fd02:1::2)
+        (behind: a host              (hosts 3, 4 ...: 10.1.3.2,           (behind: a host
+         10.2.2.2, fd02:2::2)         10.66.0.3, as clients 2, 3 ...)      10.2.1.2, fd02:1::2)
 
 Names carry this process's number, so that runs do not meet. Everything made here is removed by
 Lab.close, in the opposite order, whatever happened in between.
@@ -132,6 +132,13 @@ class Host(Namespace):
         self.ip(f"route replace default via fd01:{n}::1")
         return f"fd01:{n}::{last}"
 
+    def use_names(self, servers, domains):
+        """/etc/resolv.conf of a host, for what is started from now on."""
+        folder = pathlib.Path(f"/etc/netns/{self.name}")
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = [f"nameserver {server}" for server in servers] + [f"search {' '.join(domains)}"]
+        (folder / "resolv.conf").write_text("\n".join(lines) + "\n")
+
     def link_in_middle(self):
         return f"h{self.number}"
 
@@ -185,6 +192,10 @@ class Lab:
         )
         return host
 
+    def clients(self, count):
+        """Hosts 2, 3, ...: the client and as many more as it takes."""
+        return [self.client] + [self.join(f"client{number}", number + 1) for number in range(2, count + 1)]
+
     def add_behind(self, host):
         """A host that reaches the world only through `host`."""
         n = host.number
@@ -221,7 +232,8 @@ class Lab:
     # ---- the program ----
 
     def program(self, host, peers, name="tun", algorithm="ml-dsa-65", **interface):
-        """A configuration for `host`, not started. `peers`: sections, as peer() makes them."""
+        """A configuration for `host`, not started. `peers`: sections, as peer() makes them; a setting that is
+        None is left out."""
         settings = {
             "PrivateKey": identity(host.number, algorithm).private,
             "Name": name,
