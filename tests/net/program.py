@@ -62,10 +62,11 @@ class Program:
     def write(self):
         """The file anew, from interface and peers."""
         interface = {"ControlSocket": self.socket, "StateDirectory": self.state} | self.interface
-        lines = ["[interface]"] + [f"{key} = {value}" for key, value in interface.items()]
-        for number, peer in enumerate(self.peers):
-            lines += ["", f"[peer p{number}]"] + [f"{key} = {value}" for key, value in peer.items()]
-        self.path.write_text("\n".join(lines) + "\n")
+        sections = {"interface": interface} | {f"peer p{number}": peer for number, peer in enumerate(self.peers)}
+        lines = []
+        for name, settings in sections.items():
+            lines += [f"[{name}]"] + [f"{key} = {value}" for key, value in settings.items() if value is not None] + [""]
+        self.path.write_text("\n".join(lines))
 
     # ---- the process ----
 
@@ -153,6 +154,10 @@ class Program:
 
     def peer(self, number=0):
         return self.status()["peers"][number]
+
+    def named(self, name):
+        """The peer of that name, or None."""
+        return next((peer for peer in self.status()["peers"] if peer["name"] == name), None)
 
     def drops(self, reason):
         return self.status()["drops"][reason]
