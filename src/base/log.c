@@ -154,7 +154,8 @@ static bool is_read_by_journal(void)
 	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == (dev_t)device && st.st_ino == (ino_t)inode;
 }
 
-static void log_write(enum log_level level, const char *event, const char *peer, const char *format, va_list args)
+[[gnu::format(printf, 4, 0)]] static void log_write(
+	enum log_level level, const char *event, const char *peer, const char *format, va_list args)
 {
 	static const char *const prefixes[] = {"error: ", "warning: ", "", "debug: "};
 	static const char *const priorities[] = {"<3>", "<4>", "<6>", "<7>"};

@@ -55,8 +55,11 @@ struct rule {
 	struct scmp_arg_cmp arguments[2];
 };
 
-#define BITS(argument, mask, value) SCMP_CMP(argument, SCMP_CMP_MASKED_EQ, mask, value)
-#define IS(argument, value) SCMP_CMP(argument, SCMP_CMP_EQ, value)
+/* clang-format off */
+/* Of an argument's bits those of `mask` are as in `value`; the whole argument is `value`. */
+#define BITS(argument, mask, value) {argument, SCMP_CMP_MASKED_EQ, mask, value}
+#define IS(argument, value) {argument, SCMP_CMP_EQ, value, 0}
+/* clang-format on */
 
 /* A thread of this process, in the same namespaces. */
 #define CLONE_THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
