@@ -122,12 +122,20 @@ static bool pool_gives(const struct pool *pool, const struct prefix *address)
 	return pool->prefix.v4 == address->v4 && is_within(address->ip, pool->first, pool->last);
 }
 
-static bool is_given(const struct leases *l, const struct prefix *address)
+/* The first pool that gives the address, or NULL. */
+static const struct pool *giver_of(const struct leases *l, const struct prefix *address)
 {
 	for (size_t i = 0; i < l->n_pools; i++)
 		if (pool_gives(&l->pools[i], address))
-			return true;
-	return false;
+			return &l->pools[i];
+	return NULL;
+}
+
+/* The reservation that keeps a pool's address from the key, or NULL. */
+static const struct reservation *against(
+	const struct leases *l, const struct pool *pool, const struct prefix *address, const uint8_t *key_id)
+{
+	return reservations_against(&l->reservations, address, key_id, pool->prefix.bits);
 }
 
 const struct prefix *leases_pool_of(const struct leases *l, const struct prefix *address)
@@ -166,7 +174,7 @@ enum err leases_set_pools(struct leases *l, const struct prefix *pools, size_t n
 		struct sorted *leased = &l->families[v4].by_ip;
 		for (size_t i = leased->count; i-- > 0;) {
 			struct prefix address = address_of(leased->at[i]);
-			if (is_given(l, &address))
+			if (giver_of(l, &address))
 				continue;
 			end(l, leased->at[i]);
 			if (dropped)
@@ -227,9 +235,10 @@ enum err leases_put(struct leases *l, const uint8_t key_id[KEY_ID_LEN], const st
 	const struct lease *there = lease_at(l, address);
 	if (there && memcmp(there->key_id, key_id, KEY_ID_LEN) == 0)
 		return OK;
-	if (!is_given(l, address))
+	const struct pool *pool = giver_of(l, address);
+	if (!pool)
 		return ERR_NOT_FOUND;
-	if (there || lease_of(l, address->v4, key_id) || reservations_against(&l->reservations, address, key_id))
+	if (there || lease_of(l, address->v4, key_id) || against(l, pool, address, key_id))
 		return ERR_EXISTS;
 	struct lease *made = make(l, address->v4);
 	if (!made)
@@ -238,8 +247,9 @@ enum err leases_put(struct leases *l, const uint8_t key_id[KEY_ID_LEN], const st
 	return OK;
 }
 
-/* The first address from at->ip to `last` that is neither leased nor kept from the key, into *at. */
-static bool search(const struct leases *l, const uint8_t *key_id, struct prefix *at, const uint8_t last[16])
+/* The pool's first address from at->ip to `last` that is neither leased nor kept from the key, into *at. */
+static bool search(const struct leases *l, const struct pool *pool, const uint8_t *key_id, struct prefix *at,
+	const uint8_t last[16])
 {
 	const struct sorted *leased = &l->families[at->v4].by_ip;
 	size_t place = SIZE_MAX; /* in `leased`, of the first that is not below at->ip; SIZE_MAX: to be looked up */
@@ -252,11 +262,11 @@ static bool search(const struct leases *l, const uint8_t *key_id, struct prefix 
 		if (place < leased->count && memcmp(((struct lease *)leased->at[place])->ip, at->ip, 16) == 0) {
 			place++;
 		} else {
-			const struct reservation *against = reservations_against(&l->reservations, at, key_id);
-			if (!against)
+			const struct reservation *kept = against(l, pool, at, key_id);
+			if (!kept)
 				return true;
 			/* a longer one of the key's own further on in it has been tried before */
-			prefix_last(at->ip, &against->prefix);
+			prefix_last(at->ip, &kept->prefix);
 			place = SIZE_MAX;
 		}
 		if (memcmp(at->ip, last, 16) >= 0)
@@ -281,11 +291,13 @@ static bool plan_reserved(const struct leases *l, const uint8_t *key_id, struct 
 		prefix_last(last, &own->prefix);
 		for (size_t j = 0; j < l->n_pools; j++) {
 			const struct pool *pool = &l->pools[j];
-			if (own->prefix.v4 != plan->address.v4 || pool->prefix.v4 != plan->address.v4)
+			if (own->prefix.v4 != plan->address.v4 || pool->prefix.v4 != plan->address.v4 ||
+				own->prefix.bits < pool->prefix.bits)
 				continue;
 			const uint8_t *end_ip = memcmp(last, pool->last, 16) < 0 ? last : pool->last;
 			memcpy(plan->address.ip, memcmp(first, pool->first, 16) > 0 ? first : pool->first, 16);
-			if (memcmp(plan->address.ip, end_ip, 16) <= 0 && search(l, key_id, &plan->address, end_ip))
+			if (memcmp(plan->address.ip, end_ip, 16) <= 0 &&
+				search(l, pool, key_id, &plan->address, end_ip))
 				return true;
 		}
 	}
@@ -300,10 +312,10 @@ static bool plan_free(const struct leases *l, const uint8_t *key_id, struct plan
 			continue;
 		plan->pool = pool;
 		memcpy(plan->address.ip, pool->next, 16);
-		if (search(l, key_id, &plan->address, pool->last))
+		if (search(l, pool, key_id, &plan->address, pool->last))
 			return true;
 		memcpy(plan->address.ip, pool->first, 16);
-		if (search(l, key_id, &plan->address, pool->last))
+		if (search(l, pool, key_id, &plan->address, pool->last))
 			return true;
 	}
 	plan->pool = NULL;
@@ -319,7 +331,7 @@ static bool plan_taken(
 		struct prefix address = address_of(lease);
 		if ((plan->victim && plan->victim->since < lease->since) ||
 			asking->is_known(asking->context, lease->key_id) ||
-			reservations_against(&l->reservations, &address, key_id))
+			against(l, giver_of(l, &address), &address, key_id))
 			continue;
 		plan->victim = lease;
 		plan->address = address;

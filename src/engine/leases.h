@@ -23,8 +23,9 @@ enum err leases_set_pools(struct leases *l, const struct prefix *pools, size_t n
 /*
  * None of the prefix's addresses is given to anybody but `key_id` (NULL: to nobody): the interface's own, and what the
  * configuration gives to a peer. Of several reservations that cover an address the longest counts, as in routing;
- * several of one prefix for different keys give it to nobody. Who has a lease there already keeps it until it is freed.
- * A second one of the same prefix for the same key is none. ERR_NOMEM: as before.
+ * several of one prefix for different keys give it to nobody. One that is shorter than a pool's prefix keeps nothing in
+ * that pool (for a peer with 0.0.0.0/0, say): a lease is the longer prefix. Who has a lease there already keeps it
+ * until it is freed. A second one of the same prefix for the same key is none. ERR_NOMEM: as before.
  */
 enum err leases_reserve(struct leases *l, const struct prefix *prefix, const uint8_t key_id[KEY_ID_LEN]);
 /* Takes back all reservations for that key (NULL: those for nobody). */

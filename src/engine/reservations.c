@@ -113,12 +113,12 @@ void reservations_remove(struct reservations *r, const uint8_t key_id[KEY_ID_LEN
 	r->by_key.count -= after - first;
 }
 
-/* The longest over the address for whomever: of several of that prefix the first, and how many there are. */
+/* The longest over the address for whomever: of several of that prefix the first, and whether there are several. */
 static const struct reservation *longest(
-	const struct reservations *r, const struct prefix *address, bool *ret_is_shared)
+	const struct reservations *r, const struct prefix *address, int bits_min, bool *ret_is_shared)
 {
 	struct reservation wanted = {.prefix = *address};
-	for (int bits = address->v4 ? 32 : 128; bits >= 0; bits--) {
+	for (int bits = address->v4 ? 32 : 128; bits >= bits_min; bits--) {
 		if (r->of_length[address->v4][bits] == 0)
 			continue;
 		wanted.prefix.bits = (uint8_t)bits;
@@ -134,10 +134,10 @@ static const struct reservation *longest(
 }
 
 const struct reservation *reservations_against(
-	const struct reservations *r, const struct prefix *address, const uint8_t key_id[KEY_ID_LEN])
+	const struct reservations *r, const struct prefix *address, const uint8_t key_id[KEY_ID_LEN], uint8_t bits_min)
 {
 	bool is_shared;
-	const struct reservation *found = longest(r, address, &is_shared);
+	const struct reservation *found = longest(r, address, bits_min, &is_shared);
 	bool is_own = found && !is_shared && found->for_key && memcmp(found->key_id, key_id, KEY_ID_LEN) == 0;
 	return is_own ? NULL : found;
 }

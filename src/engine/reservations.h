@@ -25,9 +25,10 @@ void reservations_done(struct reservations *r);
 enum err reservations_add(struct reservations *r, const struct prefix *prefix, const uint8_t key_id[KEY_ID_LEN]);
 void reservations_remove(struct reservations *r, const uint8_t key_id[KEY_ID_LEN]);
 
-/* The longest one over the address when that keeps it from the key, or NULL. */
+/* The longest one over the address, of those with at least `bits_min` bits, when that keeps it from the key; or NULL.
+ */
 const struct reservation *reservations_against(
-	const struct reservations *r, const struct prefix *address, const uint8_t key_id[KEY_ID_LEN]);
+	const struct reservations *r, const struct prefix *address, const uint8_t key_id[KEY_ID_LEN], uint8_t bits_min);
 /* The key's own, longest first; NULL: there are fewer. */
 const struct reservation *reservations_of(const struct reservations *r, const uint8_t key_id[KEY_ID_LEN], size_t at);
 

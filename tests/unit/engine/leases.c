@@ -203,6 +203,24 @@ static void test_what_is_reserved_for_two_is_for_nobody(void **state)
 	leases_free(l);
 }
 
+static void test_what_is_wider_than_a_pool_keeps_nothing_in_it(void **state)
+{
+	(void)state;
+	struct leases *l = with_pools("10.66.0.0/30", "fd66::/64");
+	struct prefix all = prefix_of("0.0.0.0/0"), all6 = prefix_of("fd00::/8"), pool = prefix_of("10.66.0.0/30");
+	assert_err(leases_reserve(l, &all, key_ids[1]), OK);
+	assert_err(leases_reserve(l, &all6, key_ids[1]), OK);
+	assert_string_equal(given(l, 2), "10.66.0.1/32 fd66::1/128");
+	assert_string_equal(given(l, 1), "10.66.0.2/32 fd66::2/128");
+	leases_free(l);
+
+	l = with_pools("10.66.0.0/30", NULL);
+	assert_err(leases_reserve(l, &pool, key_ids[1]), OK); /* all of it */
+	assert_string_equal(given(l, 2), "");
+	assert_string_equal(given(l, 1), "10.66.0.1/32");
+	leases_free(l);
+}
+
 static void test_leases_from_before(void **state)
 {
 	(void)state;
@@ -283,6 +301,7 @@ int main(void)
 		cmocka_unit_test(test_the_oldest_lease_of_an_unknown_key_is_taken),
 		cmocka_unit_test(test_a_static_address_is_given_to_its_key_only),
 		cmocka_unit_test(test_what_is_reserved_for_two_is_for_nobody),
+		cmocka_unit_test(test_what_is_wider_than_a_pool_keeps_nothing_in_it),
 		cmocka_unit_test(test_leases_from_before),
 		cmocka_unit_test(test_pools_change),
 		cmocka_unit_test(test_the_pool_of_an_address),
