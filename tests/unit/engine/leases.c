@@ -3,6 +3,7 @@
 
 #include "engine/leases.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define assert_err(call, code) assert_int_equal((int)(call), (int)(code))
@@ -54,9 +55,9 @@ static const char *given(struct leases *l, int key)
 	enum err e = leases_give(l, key_ids[key], &keep_all, got, &n);
 	assert_true(e == OK || (e == ERR_FULL && n == 0));
 	text[0] = '\0';
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0, at = 0; i < n; i++) {
 		char one[ADDR_TEXT_LEN];
-		strcat(strcat(text, i ? " " : ""), prefix_format(&got[i], one));
+		at += (size_t)snprintf(text + at, sizeof text - at, "%s%s", i ? " " : "", prefix_format(&got[i], one));
 	}
 	return text;
 }
