@@ -30,7 +30,7 @@ static enum err take_down(const char *what, struct fault *fault)
 	json_t *answer;
 	enum err e = socket_find(socket_path, what, fault);
 	if (e == OK)
-		e = control_request(socket_path, "down", &answer, fault);
+		e = control_request(socket_path, "POST", "/v1/down", NULL, &answer, fault);
 	if (e)
 		return e;
 	json_decref(answer);

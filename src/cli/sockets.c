@@ -41,7 +41,7 @@ static bool interface_socket(char out[static PATH_MAX], const char *interface)
 		return false;
 	for (size_t i = 0; i < sockets.gl_pathc && !found; i++) {
 		json_t *status;
-		if (control_request(sockets.gl_pathv[i], "status", &status, NULL))
+		if (control_request(sockets.gl_pathv[i], "GET", "/v1/status", NULL, &status, NULL))
 			continue;
 		const char *name = json_string_value(json_object_get(status, "interface"));
 		size_t n = strlen(sockets.gl_pathv[i]);

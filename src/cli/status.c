@@ -12,7 +12,7 @@ static int status_of(const struct command *self, const char *what, bool json)
 	char path[PATH_MAX];
 	struct fault fault = {0};
 	json_t *status;
-	if (socket_find(path, what, &fault) || control_request(path, "status", &status, &fault))
+	if (socket_find(path, what, &fault) || control_request(path, "GET", "/v1/status", NULL, &status, &fault))
 		return cli_fault(self, &fault);
 	if (json) {
 		json_dumpf(status, stdout, JSON_INDENT(2));
@@ -31,7 +31,7 @@ static int gather(const struct command *self, const glob_t *sockets, json_t *lis
 	for (size_t i = 0; i < sockets->gl_pathc; i++) {
 		struct fault fault = {0};
 		json_t *status;
-		enum err e = control_request(sockets->gl_pathv[i], "status", &status, &fault);
+		enum err e = control_request(sockets->gl_pathv[i], "GET", "/v1/status", NULL, &status, &fault);
 		if (e == OK)
 			json_array_append_new(list, status);
 		else if (e != ERR_NOT_FOUND)

@@ -80,16 +80,19 @@ static void on_notice(void *context, enum notice notice, const char *peer, const
 		log_info("%s", text);
 }
 
-static json_t *on_request(void *context, const char *request)
+static void on_call(void *context, const struct control_call *call, struct control_reply *reply)
 {
 	struct daemon *d = context;
-	if (strcmp(request, "status") == 0)
-		return report_status(&d->report, clock_now());
-	if (strcmp(request, "down") == 0) {
+	switch ((int)call->operation) {
+	case CONTROL_STATUS:
+		reply->document = report_status(&d->report, clock_now());
+		break;
+	case CONTROL_DOWN:
 		d->must_stop = true;
-		return json_pack("{s:b}", "ok", 1);
+		break;
+	default:
+		reply->err = fault_set(&reply->fault, ERR_UNSUPPORTED, "this daemon cannot do that");
 	}
-	return NULL;
 }
 
 /* ---- setting up ---- */
@@ -233,7 +236,13 @@ static enum err set_up(struct daemon *d, struct fault *fault)
 	if (err == OK)
 		err = keyfile_read_private(&d->identity, d->config->private_key, fault);
 	if (err == OK) /* before the interface: a second daemon for the same file stops here */
-		err = control_server_open(&d->control, d->config->control_socket, on_request, d, fault);
+		err = control_server_open(&d->control,
+			&(struct control_config){.path = d->config->control_socket,
+				.group = (gid_t)-1,
+				.owner = geteuid(),
+				.handler = on_call,
+				.context = d},
+			fault);
 	if (err == OK)
 		err = queue_new(&d->queue, fault);
 	if (err == OK)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct stub {
 	const struct config *config;
@@ -31,15 +32,19 @@ static const char status[] =
 	"  \"last_receive_s\": null, \"reject_reason\": \"not\\u001b[31m welcome\"} ],"
 	" \"drops\": {\"replay\": 3, \"auth\": 0}, \"handshakes\": {\"completed\": 2}}";
 
-static json_t *answer(void *ctx, const char *request)
+static void answer(void *ctx, const struct control_call *call, struct control_reply *reply)
 {
 	struct stub *stub = ctx;
-	if (strcmp(request, "status") == 0)
-		return json_loads(status, 0, NULL);
-	if (strcmp(request, "down") != 0)
-		return NULL;
-	stub->stop = true;
-	return json_pack("{s:b}", "ok", true);
+	switch ((int)call->operation) {
+	case CONTROL_STATUS:
+		reply->document = json_loads(status, 0, NULL);
+		break;
+	case CONTROL_DOWN:
+		stub->stop = true;
+		break;
+	default:
+		reply->err = ERR_UNSUPPORTED;
+	}
 }
 
 enum err daemon_run(const struct daemon_options *options, struct fault *fault)
@@ -50,7 +55,13 @@ enum err daemon_run(const struct daemon_options *options, struct fault *fault)
 		return fault_set(fault, ERR_PERMISSION, "cannot make the interface: run this as root");
 	if (strcmp(options->config->name, "crash") == 0)
 		abort();
-	enum err e = control_server_open(&server, options->config->control_socket, answer, &stub, fault);
+	enum err e = control_server_open(&server,
+		&(struct control_config){.path = options->config->control_socket,
+			.group = (gid_t)-1,
+			.owner = geteuid(),
+			.handler = answer,
+			.context = &stub},
+		fault);
 	if (e)
 		return e;
 	if (options->ready)
@@ -61,7 +72,7 @@ enum err daemon_run(const struct daemon_options *options, struct fault *fault)
 		struct pollfd p = {.fd = control_server_fd(server), .events = POLLIN};
 		if (stub.stop)
 			break;
-		poll(&p, 1, next == USEC_NEVER ? -1 : (int)((next - now) / USEC_PER_MS + 1));
+		poll(&p, 1, next == USEC_NEVER ? -1 : next <= now ? 0 : (int)((next - now) / USEC_PER_MS + 1));
 	}
 	control_server_close(server);
 	return OK;

@@ -251,11 +251,32 @@ def keyfile_seeds():
     seed("keyfile", "psk-raw", u8(2) + bytes.fromhex(identity["key_id"]))
 
 
+def pieces(*texts):
+    return b"".join(u8(len(text)) + text for text in texts)
+
+
 def socket_seeds():
-    seed("socket", "status", u8(7) + b"status\n")
-    seed("socket", "pieces", u8(3) + b"sta" + u8(5) + b"tus\nx")
-    seed("socket", "other", u8(6) + b"\0\xff{}\n\n")
-    seed("socket", "long", u8(200) + bytes(200) + u8(200) + bytes(200))
+    get = b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n"
+    seed("socket", "status", u8(2) + pieces(get))
+    seed("socket", "pieces", u8(2) + pieces(get[:5], get[5:20], get[20:]))
+    seed("socket", "twice", u8(2) + pieces(get + get))
+    seed("socket", "events", u8(2) + pieces(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n", b"", b"", b""))
+    body = b'{"name": "laptop"}'
+    head = b"POST /v1/peers HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    seed("socket", "post", u8(2) + pieces(head, body))
+    chunked = b"POST /v1/peers HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    seed("socket", "chunked", u8(2) + pieces(chunked, b"5\r\n{\"a\":\r\n2\r\n1}\r\n0\r\n\r\n"))
+    seed("socket", "long", u8(2) + pieces(b"GET /", *[200 * b"a"] * 8))
+    seed("socket", "garbage", u8(2) + pieces(b"\0\xff{}\n\n", bytes(200)))
+    for number, path in enumerate(("/v1/peers/a%20b%2F", "/v1/leases/fd66::2", "/v1/down", "/v1/peers/%0", "/metrics/")):
+        seed("socket", f"path-{number}", u8(0, number % 4) + path.encode())
+    whole = {
+        "name": "laptop", "key_id": VECTORS["identities"]["bob65"]["key_id_base64"],
+        "allowed_ips": ["10.66.0.2", "fd66::2/128"], "endpoint": "[2001:db8::1]:10666", "keepalive": 25,
+    }  # fmt: skip
+    seed("socket", "peer", u8(1) + json.dumps(whole).encode())
+    seed("socket", "peer-nulls", u8(1) + json.dumps(whole | {"allowed_ips": None, "endpoint": None}).encode())
+    seed("socket", "peer-wrong", u8(1) + json.dumps(whole | {"allowed_ips": ["1.2.3.4/99", 5]}).encode())
 
 
 def main():
