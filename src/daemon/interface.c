@@ -8,11 +8,19 @@
 #include "transport/path.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define MTU_USUAL 1500 /* of the outside, until a path has been probed */
 
+/* Sorted. */
+struct route_list {
+	struct netlink_route *items;
+	size_t count;
+};
+
 struct interface {
 	struct tun *tun;
+	struct route_list addresses, routes; /* that are set */
 	struct netlink *netlink;
 	struct netlink_monitor *monitor;
 	uint32_t mtu;
@@ -41,51 +49,113 @@ void interface_close(struct interface *i)
 		return;
 	netlink_monitor_close(i->monitor);
 	tun_close(i->tun);
+	free(i->addresses.items);
+	free(i->routes.items);
 	netlink_close(i->netlink);
 	free(i);
 }
 
-/* A prefix that an address of the interface brings with it needs no route of its own. */
-static bool is_on_link(const struct config *config, const struct prefix *prefix)
+/* ---- addresses and routes: what is set follows what is wished ---- */
+
+/* Any order will do, as long as it is one. */
+static int compare_routes(const void *a, const void *b)
 {
-	for (size_t i = 0; i < config->addresses.count; i++)
-		if (config->addresses.items[i].bits <= prefix->bits &&
-			prefix_contains(&config->addresses.items[i], prefix->ip))
+	return memcmp(a, b, sizeof(struct netlink_route));
+}
+
+static bool list_has(const struct route_list *list, const struct netlink_route *route)
+{
+	return list->count && bsearch(route, list->items, list->count, sizeof *route, compare_routes);
+}
+
+/* A prefix that an address of the interface brings with it needs no route of its own. */
+static bool is_on_link(const struct interface_wish *wish, const struct prefix *prefix)
+{
+	for (size_t i = 0; i < wish->n_addresses; i++)
+		if (wish->addresses[i].bits <= prefix->bits && prefix_contains(&wish->addresses[i], prefix->ip))
 			return true;
 	return false;
 }
 
-static enum err add_routes(
-	struct interface *i, const struct config *config, const struct config_peer *peer, struct fault *fault)
+/* Addresses and routes of the wish in one form: `route` of an address has the prefix with its host bits. */
+static enum err list_make(struct route_list *ret, const struct interface_wish *wish, uint32_t ifindex, bool addresses)
 {
-	for (size_t k = 0; k < peer->allowed_ips.count; k++) {
-		const struct prefix *prefix = &peer->allowed_ips.items[k];
-		struct netlink_route route = {.prefix = *prefix, .ifindex = tun_ifindex(i->tun)};
-		if (is_on_link(config, prefix))
+	size_t n = addresses ? wish->n_addresses : wish->n_routes;
+	*ret = (struct route_list){.items = calloc(n + 1, sizeof *ret->items)};
+	if (!ret->items)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < n; i++) {
+		const struct prefix *prefix = addresses ? &wish->addresses[i] : &wish->routes[i];
+		uint32_t table = prefix->bits ? wish->table : wish->default_table;
+		if (!addresses && (table == INTERFACE_NO_ROUTES || (table == 0 && is_on_link(wish, prefix))))
 			continue;
-		if (prefix->bits == 0) {
-			/* As a plain route it would swallow the tunnel's own datagrams. */
-			log_warning("peer %s: no route is set for %s; this version leaves a default route to you",
-				peer->name, prefix->v4 ? "0.0.0.0/0" : "::/0");
-			continue;
-		}
-		enum err err = netlink_route_add(i->netlink, &route, fault);
-		if (err != OK)
-			return err;
+		struct netlink_route *route = &ret->items[ret->count++];
+		memset(route, 0, sizeof *route); /* padding is compared, too */
+		route->prefix = *prefix;
+		route->ifindex = ifindex;
+		route->table = addresses ? 0 : table;
 	}
+	qsort(ret->items, ret->count, sizeof *ret->items, compare_routes);
 	return OK;
 }
 
-enum err interface_set_up(struct interface *i, const struct config *config, struct fault *fault)
+static enum err change(
+	struct interface *i, const struct netlink_route *route, bool address, bool add, struct fault *fault)
 {
-	uint32_t mtu = config->mtu ? config->mtu : path_plain_of_mtu(MTU_USUAL) - FRAME_HEADER_LEN;
-	enum err err = interface_set_mtu(i, mtu, fault);
-	for (size_t k = 0; err == OK && k < config->addresses.count; k++)
-		err = netlink_address_add(i->netlink, tun_ifindex(i->tun), &config->addresses.items[k], fault);
+	if (address)
+		return (add ? netlink_address_add : netlink_address_delete)(
+			i->netlink, route->ifindex, &route->prefix, fault);
+	return (add ? netlink_route_add : netlink_route_delete)(i->netlink, route, fault);
+}
+
+/* Removes what is no longer wished, adds what is new. All is tried; the first error is returned, and what could not be
+ * added is wished again next time. */
+static enum err list_apply(
+	struct interface *i, struct route_list *set, struct route_list *wished, bool address, struct fault *fault)
+{
+	enum err first = OK;
+	for (size_t k = 0; k < set->count; k++) {
+		if (list_has(wished, &set->items[k]))
+			continue;
+		enum err err = change(i, &set->items[k], address, false, first == OK ? fault : NULL);
+		first = first == OK ? err : first;
+	}
+	size_t kept = 0;
+	for (size_t k = 0; k < wished->count; k++) {
+		bool repeated = k && compare_routes(&wished->items[k], &wished->items[k - 1]) == 0;
+		enum err err = OK;
+		if (!repeated && !list_has(set, &wished->items[k]))
+			err = change(i, &wished->items[k], address, true, first == OK ? fault : NULL);
+		first = first == OK ? err : first;
+		if (err == OK && !repeated)
+			wished->items[kept++] = wished->items[k];
+	}
+	wished->count = kept;
+	free(set->items);
+	*set = *wished;
+	return first;
+}
+
+enum err interface_set(struct interface *i, const struct interface_wish *wish, struct fault *fault)
+{
+	uint32_t ifindex = tun_ifindex(i->tun);
+	struct route_list addresses, routes;
+	if (list_make(&addresses, wish, ifindex, true) != OK)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	if (list_make(&routes, wish, ifindex, false) != OK) {
+		free(addresses.items);
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	}
+	enum err err = list_apply(i, &i->addresses, &addresses, true, fault);
+	enum err second = list_apply(i, &i->routes, &routes, false, err == OK ? fault : NULL);
+	return err == OK ? second : err;
+}
+
+enum err interface_set_up(struct interface *i, uint32_t mtu, struct fault *fault)
+{
+	enum err err = interface_set_mtu(i, mtu ? mtu : path_plain_of_mtu(MTU_USUAL) - FRAME_HEADER_LEN, fault);
 	if (err == OK)
 		err = netlink_link_set_up(i->netlink, tun_ifindex(i->tun), fault);
-	for (size_t k = 0; err == OK && k < config->peer_count; k++)
-		err = add_routes(i, config, &config->peers[k], fault);
 	if (err == OK)
 		err = netlink_monitor_open(&i->monitor, tun_ifindex(i->tun), fault);
 	return err;

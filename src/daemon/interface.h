@@ -12,8 +12,23 @@ struct interface;
 
 /* Makes the interface, down and bare. Faults as tun_open's. */
 enum err interface_open(struct interface **ret, const struct config *config, uint32_t queues, struct fault *fault);
-/* Sets MTU, addresses and routes for the peers' AllowedIPs, and brings it up. */
-enum err interface_set_up(struct interface *i, const struct config *config, struct fault *fault);
+/* Sets the MTU (0: what suits most paths) and brings it up. */
+enum err interface_set_up(struct interface *i, uint32_t mtu, struct fault *fault);
+
+/* The addresses (with host bits) and routes that it is to have. Everything is borrowed for the call. */
+#define INTERFACE_NO_ROUTES UINT32_MAX
+struct interface_wish {
+	const struct prefix *addresses;
+	size_t n_addresses;
+	const struct prefix *routes; /* those that an address brings with it are left out */
+	size_t n_routes;
+	uint32_t table;         /* of the routes: 0 is main; or INTERFACE_NO_ROUTES */
+	uint32_t default_table; /* of 0.0.0.0/0 and ::/0 */
+};
+/* Makes it so: adds what is missing, removes what was set by an earlier call and is no longer wished. Tries all;
+ * returns the first error. */
+enum err interface_set(struct interface *i, const struct interface_wish *wish, struct fault *fault);
+
 void interface_close(struct interface *i); /* NULL is fine */
 
 struct tun *interface_tun(struct interface *i);

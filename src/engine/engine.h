@@ -204,6 +204,9 @@ uint32_t engine_peer_count(const struct engine *e);
 bool engine_peer_status(const struct engine *e, uint32_t peer, struct peer_status *ret);
 uint64_t engine_drops(const struct engine *e, enum drop drop); /* all lanes */
 
+/* What a peer has handed out to us, less what is not taken; NULL: nothing. Until the next call that changes something. */
+const struct accept *engine_accepted(const struct engine *e, uint32_t peer);
+
 struct handshake_counts {
 	uint64_t initiated, answered, established, rejected, refused, rekeys, cookies;
 };

@@ -97,8 +97,8 @@ static void on_control(struct peer *p, struct session *s, const struct event *ev
 	if (type == CONTROL_CLOSE)
 		peer_notice(p, NOTICE_CLOSED, "%s closed the session", p->name);
 	else
-		peer_notice(p, NOTICE_LOST, "session with %s ends: a control message failed (%s)", p->name,
-			err_text(err));
+		peer_notice(
+			p, NOTICE_LOST, "session with %s ends: a control message failed (%s)", p->name, err_text(err));
 	peer_drop_session(p, s);
 }
 

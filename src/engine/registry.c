@@ -191,8 +191,7 @@ enum err engine_change_peer(struct engine *e, uint32_t number, const struct peer
 	enum err err = set_allowed(p, config->allowed_ips, config->n_allowed_ips);
 	if (err != OK)
 		return err;
-	bool same_psk = p->has_psk == config->has_psk &&
-			(!p->has_psk || secret_equal(p->psk, config->psk, PSK_LEN));
+	bool same_psk = p->has_psk == config->has_psk && (!p->has_psk || secret_equal(p->psk, config->psk, PSK_LEN));
 	bool began = config->initiates && !p->initiates;
 	peer_configure(p, config);
 	p->must_connect |= began;

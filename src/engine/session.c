@@ -242,7 +242,8 @@ static bool is_used(const struct session *s)
 {
 	const struct peer *p = s->peer;
 	usec born = keys_born(s->current);
-	return peer_keepalive(p) || atomic_load(&p->last_send_packet) > born || atomic_load(&p->last_receive_packet) > born;
+	return peer_keepalive(p) || atomic_load(&p->last_send_packet) > born ||
+	       atomic_load(&p->last_receive_packet) > born;
 }
 
 static usec rekey_due(const struct session *s)

@@ -31,6 +31,12 @@ struct handshake_counts engine_handshake_counts(const struct engine *e)
 	return e->counts;
 }
 
+const struct accept *engine_accepted(const struct engine *e, uint32_t number)
+{
+	const struct peer *p = engine_peer(e, number);
+	return p ? p->accepted : NULL;
+}
+
 bool engine_peer_status(const struct engine *e, uint32_t number, struct peer_status *ret)
 {
 	struct peer *p = engine_peer(e, number);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #define UNANSWERED_MAX (5 * USEC_PER_SEC) /* then a new handshake */
-#define SILENT_AFTER (1500 * USEC_PER_MS)  /* unanswered for so long: perhaps the path shrank */
+#define SILENT_AFTER (1500 * USEC_PER_MS) /* unanswered for so long: perhaps the path shrank */
 #define ASK_EVERY (900 * USEC_PER_MS)
 #define PASSIVE_KEEPALIVE (10 * USEC_PER_SEC)
 #define PENDING_MAX (30 * USEC_PER_SEC)
@@ -397,7 +397,8 @@ static void tick_keepalive(struct peer *p, usec now)
 static void tick_silence(struct peer *p, usec now)
 {
 	usec unanswered = atomic_load(&p->unanswered_since);
-	if (!p->initiates || !unanswered || since(unanswered, now) < SILENT_AFTER || since(p->asked_at, now) < ASK_EVERY)
+	if (!p->initiates || !unanswered || since(unanswered, now) < SILENT_AFTER ||
+		since(p->asked_at, now) < ASK_EVERY)
 		return;
 	p->asked_at = now;
 	uint8_t nonce[PROBE_LEN];
