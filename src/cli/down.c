@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "control/control.h"
+#include "host/keeper.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -24,6 +25,31 @@ static bool wait_until_gone(const char *socket_path)
 	return true;
 }
 
+/* No daemon lives. What a dead one has left in the host, a kill switch above all, is removed. */
+static enum err sweep(const char *what, struct fault *fault)
+{
+	char path[PATH_MAX];
+	struct config *config = NULL;
+	struct config_diagnostics diags = {0};
+	struct fault no_daemon = *fault;
+	bool any = false;
+	enum err e = config_path_of(path, what);
+	if (e == OK)
+		e = config_load(&config, path, &diags);
+	config_diagnostics_done(&diags);
+	if (e) { /* without a configuration nobody knows what to look for */
+		*fault = no_daemon;
+		return no_daemon.code;
+	}
+	e = keeper_sweep(config, &any, fault);
+	if (e == OK && any)
+		printf("no daemon was running; what one had left behind is removed\n");
+	else if (e == OK)
+		*fault = no_daemon;
+	config_free(config);
+	return e == OK && !any ? no_daemon.code : e;
+}
+
 static enum err take_down(const char *what, struct fault *fault)
 {
 	char socket_path[PATH_MAX];
@@ -31,6 +57,8 @@ static enum err take_down(const char *what, struct fault *fault)
 	enum err e = socket_find(socket_path, what, fault);
 	if (e == OK)
 		e = control_request(socket_path, "POST", "/v1/down", NULL, &answer, fault);
+	if (e == ERR_NOT_FOUND)
+		return sweep(what, fault);
 	if (e)
 		return e;
 	json_decref(answer);

@@ -23,13 +23,15 @@ static const struct command commands[] = {
 		"Reads the key files, too. NAME means /etc/jorm/NAME.conf.\n"
 		"\n"
 		"  -j, --json        one JSON document on standard output instead\n"},
-	{"up", cli_up, "FILE|NAME [--foreground] [--log-level LEVEL]", "set a tunnel up",
+	{"up", cli_up, "FILE|NAME [--foreground] [--log-level LEVEL] [--log-json]", "set a tunnel up",
 		"Returns when the tunnel is set up and goes on in the background; its messages then go to\n"
 		"NAME.log in the StateDirectory. NAME means /etc/jorm/NAME.conf.\n"
 		"\n"
 		"  -f, --foreground        stay; messages go to standard error (for systemd, and to look)\n"
-		"  -l, --log-level LEVEL   error, warning, info (the default) or debug\n"},
-	{"down", cli_down, "NAME|FILE|INTERFACE", "take a tunnel down", "Returns when nothing of it is left.\n"},
+		"  -l, --log-level LEVEL   error, warning, info (the default) or debug\n"
+		"  -j, --log-json          each message is one line of JSON\n"},
+	{"down", cli_down, "NAME|FILE|INTERFACE", "take a tunnel down",
+		"Returns when nothing of it is left. Lifts the kill switch, too, also that of a daemon that has died.\n"},
 	{"status", cli_status, "[NAME|FILE|INTERFACE] [--json]", "show tunnels and their peers",
 		"Without an argument, all tunnels that have their socket in /run/jorm.\n"
 		"\n"

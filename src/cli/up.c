@@ -162,13 +162,16 @@ static int up(const struct command *self, const char *file_or_name, bool foregro
 int cli_up(const struct command *self, int argc, char **argv)
 {
 	static const struct option options[] = {{"foreground", no_argument, NULL, 'f'},
-		{"log-level", required_argument, NULL, 'l'}, {"help", no_argument, NULL, 'h'}, {0}};
+		{"log-level", required_argument, NULL, 'l'},
+		{"log-json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
 	bool foreground = false;
-	for (int o; (o = getopt_long(argc, argv, "fl:h", options, NULL)) != -1;) {
+	for (int o; (o = getopt_long(argc, argv, "fl:jh", options, NULL)) != -1;) {
 		if (o == 'h')
 			return cli_help(self);
 		else if (o == 'f')
 			foreground = true;
+		else if (o == 'j')
+			log_set_json(true);
 		else if (o != 'l')
 			return cli_usage(self, NULL);
 		else if (!log_level_set(optarg))
