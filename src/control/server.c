@@ -168,7 +168,8 @@ static enum MHD_Result follower_begin(struct client *c)
 		followers += c->server->clients[i].connection && c->server->clients[i].follows;
 	if (followers == CONTROL_LISTENERS_MAX)
 		return answer_error(c, MHD_HTTP_SERVICE_UNAVAILABLE, "too many follow the events already");
-	static const char hello[] = "{\"event\":\"hello\",\"api\":1,\"version\":\"" JORM_VERSION "\"}\n";
+	static const char hello[] =
+		"{\"event\":\"hello\",\"peer\":null,\"text\":\"jorm " JORM_VERSION "\",\"api\":1}\n";
 	struct MHD_Response *r =
 		MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, EVENTS_BLOCK, follower_read, c, NULL);
 	if (!r)

@@ -236,5 +236,6 @@ json_t *report_notice(enum notice notice, const char *peer, const char *text)
 		[NOTICE_PATH] = "path",
 		[NOTICE_LEASE] = "lease",
 	};
-	return json_pack("{s:s, s:s?, s:s}", "event", names[notice], "peer", peer, "text", text);
+	return json_pack("{s:s, s:s?, s:s, s:I}", "event", names[notice], "peer", peer, "text", text, "time",
+		(json_int_t)(clock_wall() / USEC_PER_SEC));
 }
