@@ -1,6 +1,7 @@
 /* What the operations of the local API do (docs/api.md). */
 #include "base/log.h"
 #include "control/peer.h"
+#include "daemon/metrics.h"
 #include "daemon/private.h"
 
 #include <stdio.h>
@@ -128,7 +129,7 @@ void daemon_call(void *context, const struct control_call *call, struct control_
 		d->must_stop = d->must_lift = true;
 		break;
 	case CONTROL_METRICS:
-		reply->err = fault_set(&reply->fault, ERR_UNSUPPORTED, "there are no metrics yet");
+		reply->text = metrics_text(&d->report, now);
 		break;
 	case CONTROL_EVENTS: /* the server's own */
 		break;
