@@ -81,6 +81,12 @@ static bool parse_numeric(struct addr *ret, const char *host, uint16_t port)
 	return err == OK;
 }
 
+bool roster_is_numeric(const char *host)
+{
+	struct addr address;
+	return parse_numeric(&address, host, 1);
+}
+
 /* Numeric ones are known at once; names are asked for as soon as roster_tick comes. */
 static void set_endpoint(struct roster *r, struct entry *e, usec now)
 {

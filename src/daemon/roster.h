@@ -39,6 +39,10 @@ enum err roster_sync(struct roster *r, const struct config *config, struct fault
 bool roster_peer(const struct roster *r, uint32_t number, struct roster_peer *ret);
 bool roster_find(const struct roster *r, const char *name, struct roster_peer *ret);
 
+/* Is this an address, which nobody has to look up? Names are looked up only for peers of the file: the keeper asks for
+ * no others (docs/decisions/0015). */
+bool roster_is_numeric(const char *host);
+
 /* All that the peers' AllowedIPs name, for the interface's routes; owned by the roster, until the next call. ERR_NOMEM.
  */
 enum err roster_prefixes(struct roster *r, const struct prefix **ret, size_t *ret_n);
