@@ -1,0 +1,259 @@
+"""A daemon taken over (docs/threat-model.md): what its threads may still do, shown on a daemon that runs.
+
+inject.c makes a thread of it do a system call, as an attacker's code in it would.
+"""
+
+import errno
+import os
+import pathlib
+import platform
+import re
+import signal
+import subprocess
+
+import pytest
+
+import wait
+from program import IS_SANITISED, JORM
+from traffic import answers
+
+pytestmark = pytest.mark.skipif(IS_SANITISED, reason="a build with sanitisers has no filter of system calls")
+
+HERE = pathlib.Path(__file__).parent
+CAP_NET_ADMIN = 1 << 12
+USERS = ["root", "nobody"]
+
+
+@pytest.fixture(scope="module")
+def inject(tmp_path_factory):
+    """inject(thread, call, argument ...): the value or minus the errno."""
+    if platform.machine() != "x86_64":
+        pytest.skip("inject.c is for x86-64")
+    program = pathlib.Path(JORM).parent / "tests/net/inject"
+    if not program.exists():  # the program was built without its tests
+        program = tmp_path_factory.mktemp("inject") / "inject"
+        subprocess.run(["cc", "-D_GNU_SOURCE", "-o", program, HERE / "inject.c"], check=True, timeout=60)
+
+    def run(thread, call, *arguments):
+        done = subprocess.run(
+            [program, str(thread), call, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return int(done.stdout)
+
+    return run
+
+
+def threads(process):
+    return sorted(int(name) for name in os.listdir(f"/proc/{process.pid}/task"))
+
+
+def field(pid, thread, name):
+    text = pathlib.Path(f"/proc/{pid}/task/{thread}/status").read_text()
+    return re.search(rf"^{name}:[ \t]*(.*)$", text, re.M).group(1)
+
+
+def pair(lab, user, **options):
+    lab.folder.chmod(0o711)  # the way to StateDirectory
+    return lab.pair(both={"User": user}, **options)
+
+
+def landlock_version():
+    """0: this kernel has none."""
+    numbers = {"x86_64": 444, "aarch64": 444}
+    create = numbers.get(platform.machine())
+    libc = __import__("ctypes").CDLL(None)
+    return max(0, libc.syscall(create, None, 0, 1)) if create else 0
+
+
+# ---- what is tried ---------------------------------------------------------------------------
+
+AT_FDCWD, O_RDONLY, O_RDWR, O_CREAT = -100, os.O_RDONLY, os.O_RDWR, os.O_CREAT
+PROT_READ, PROT_WRITE, PROT_EXEC = 1, 2, 4
+MAP_PRIVATE_ANONYMOUS = 0x22
+AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET = 1, 2, 10, 16, 17
+SOCK_STREAM, SOCK_DGRAM, SOCK_RAW = 1, 2, 3
+
+FILES = [
+    ("openat", AT_FDCWD, "@/etc/shadow", O_RDONLY),
+    ("openat", AT_FDCWD, "@/etc/passwd", O_RDONLY),
+    ("openat", AT_FDCWD, "@/root", O_RDONLY),
+    ("openat", AT_FDCWD, "@/proc/self/mem", O_RDWR),
+    ("openat", AT_FDCWD, "@/proc/1/environ", O_RDONLY),
+    ("openat", AT_FDCWD, "@/dev/net/tun", O_RDWR),
+    ("openat", AT_FDCWD, "@/tmp/jorm-taken-over", O_RDWR | O_CREAT, 0o600),
+    ("mkdir", "@/tmp/jorm-taken-over", 0o700),
+]
+CALLS = [
+    ("execve", "@/bin/true", 0, 0),
+    ("execveat", AT_FDCWD, "@/bin/true", 0, 0, 0),
+    ("fork",),
+    ("clone", signal.SIGCHLD, 0, 0, 0, 0),
+    ("socket", AF_INET, SOCK_RAW, 1),
+    ("socket", AF_INET, SOCK_STREAM, 0),
+    ("socket", AF_INET, SOCK_DGRAM, 0),
+    ("socket", AF_INET6, SOCK_STREAM, 0),
+    ("socket", AF_UNIX, SOCK_STREAM, 0),
+    ("socket", AF_PACKET, SOCK_RAW, 0),
+    ("socket", AF_NETLINK, SOCK_RAW, 12),  # nftables
+    ("connect", 0, 0, 0),
+    ("mmap", 0, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE_ANONYMOUS, -1, 0),
+    ("mmap", 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE_ANONYMOUS, -1, 0),
+    ("setuid", 0),
+    ("capset", 0, 0),
+    ("prctl", 4, 1, 0, 0, 0),  # PR_SET_DUMPABLE
+    ("prctl", 47, 2, 12, 0, 0),  # PR_CAP_AMBIENT, raise
+    ("prlimit64", 0, 4, "@" + "\x7f" * 16, 0),  # RLIMIT_CORE
+    ("kill", 1, 0),
+    ("kill", -1, 0),
+    ("ptrace", 16, 1, 0, 0),  # PTRACE_ATTACH
+    ("process_vm_readv", 1, 0, 0, 0, 0, 0),
+    ("chroot", "@/"),
+    ("mount", "@none", "@/mnt", "@tmpfs", 0, 0),
+    ("unshare", 0x10000000),  # CLONE_NEWUSER
+    ("setns", 0, 0),
+    ("symlink", "@/etc/shadow", "@/tmp/jorm-taken-over"),
+    ("ioctl", 2, 0x5412, "@x"),  # TIOCSTI
+    ("bpf", 0, 0, 0),
+    ("perf_event_open", 0, 0, -1, -1, 0),
+    ("io_uring_setup", 1, 0),
+    ("userfaultfd", 0),
+    ("memfd_create", "@x", 0),
+]
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_daemon_taken_over_can_do_nothing_else(lab, inject, user):
+    server, _ = pair(lab, user)
+    pid = server.process.pid
+    attempts = [(call, errno.EPERM) for call in CALLS]
+    if landlock_version():
+        attempts += [(call, errno.EACCES) for call in FILES]
+        attempts += [(("openat", AT_FDCWD, f"@{server.path}", O_RDWR), errno.EACCES)]
+        attempts += [(("unlink", f"@{server.path}"), errno.EACCES)]
+    # The control thread, and one that carries packets.
+    for thread in (pid, threads(server.process)[-1]):
+        assert inject(thread, "getpid") == pid, "a call of its own still works"
+        returned = {call: inject(thread, *call) for call, _ in attempts}
+        wrong = {call: returned[call] for call, expected in attempts if returned[call] != -expected}
+        assert not wrong, f"minus errno, or what it returned: {wrong}"
+    assert not pathlib.Path("/tmp/jorm-taken-over").exists()
+    # Nothing of this was noticed.
+    wait.until(lambda: answers(lab.client, lab.server.inner(4)), "a ping comes back")
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_its_two_folders_are_open_to_it(lab, inject, user):
+    server, _ = pair(lab, user)
+    pid = server.process.pid
+    folder = inject(pid, "openat", AT_FDCWD, f"@{server.folder}", os.O_RDONLY | os.O_DIRECTORY)
+    # To a user of its own the folder is closed (0711 here); what it needs of it, the keeper opens.
+    assert folder >= 0 if user == "root" else folder == -errno.EACCES
+    made = server.state / "made"
+    file = inject(pid, "openat", AT_FDCWD, f"@{made}", O_RDWR | O_CREAT, 0o600)
+    assert file >= 0 and made.exists()
+    for number in (folder, file):
+        assert number < 0 or inject(pid, "close", number) == 0
+    assert inject(pid, "unlink", f"@{made}") == 0 and not made.exists()
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_what_the_kernel_says(lab, user):
+    """Of each thread."""
+    server, _ = pair(lab, user)
+    pid = server.process.pid
+    number = "0" if user == "root" else "65534"
+    expected = {
+        "Uid": [number] * 4,
+        "Gid": [number] * 4,
+        "Groups": [],
+        "CapInh": ["0" * 16],
+        "CapPrm": [f"{CAP_NET_ADMIN:016x}"],
+        "CapEff": [f"{CAP_NET_ADMIN:016x}"],
+        "CapBnd": [f"{CAP_NET_ADMIN:016x}"],
+        "CapAmb": ["0" * 16],
+        "NoNewPrivs": ["1"],
+        "Seccomp": ["2"],
+    }
+    if user != "root":
+        expected["Gid"] = [field(pid, pid, "Gid").split()[0]] * 4
+        assert expected["Gid"][0] != "0"
+    assert len(threads(server.process)) > 1
+    for thread in threads(server.process):
+        assert {name: field(pid, thread, name).split() for name in expected} == expected
+    # Not dumpable: what is below /proc is root's, whoever the process is.
+    assert os.stat(f"/proc/{pid}/environ").st_uid == 0
+    limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
+    assert re.search(r"^Max core file size +0 +0 ", limits, re.M)
+
+
+def test_memory_is_locked_or_the_log_says_why_not(lab):
+    server, _ = lab.pair()
+    locked = server.memory_kib("VmLck")
+    if "memory is not locked" in server.log():
+        assert locked == 0
+    else:
+        assert locked > 0
+        # What is locked are pages that are used; the stacks and heaps around them cost nothing.
+        assert server.memory_kib() < 64 * 1024
+
+
+# ---- what it does itself ---------------------------------------------------------------------
+
+CLONE3 = 435  # refused on purpose: the C library then uses clone, which can be filtered
+
+
+def refused(log, pid):
+    """The numbers of the calls that the kernel's log says were refused to a process."""
+    return {
+        int(match.group(1)) for match in re.finditer(rf"type=1326 .* pid={pid} .* syscall=(\d+) ", log)
+    } - {CLONE3}  # fmt: skip
+
+
+class KernelLog:
+    """What is written to the kernel's log from now on."""
+
+    def __init__(self):
+        self.fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+        os.lseek(self.fd, 0, os.SEEK_END)
+
+    def read(self):
+        text = ""
+        while True:
+            try:
+                text += os.read(self.fd, 8192).decode(errors="replace") + "\n"
+            except BlockingIOError:
+                return text
+
+    def close(self):
+        os.close(self.fd)
+
+
+def test_nothing_that_the_daemon_does_is_refused(lab, inject):
+    """At log level debug the kernel's log names each call that the filter refuses."""
+    lab.folder.chmod(0o711)
+    server = lab.program(lab.server, [lab.peer(lab.client)], Listen="10666", User="nobody")
+    client = lab.program(lab.client, [lab.peer(lab.server, 4)], User="nobody")
+    log = KernelLog()
+    try:
+        for program in (server, client):
+            program.start("--log-level", "debug")
+        client.wait_for_session()
+        wait.until(lambda: answers(lab.client, lab.server.inner(4)), "a ping comes back")
+        server.status()
+        client.wait_for_path()
+        client.process.send_signal(signal.SIGHUP)
+        server.process.send_signal(signal.SIGHUP)
+        lab.client.move(4)
+        wait.until(lambda: answers(lab.server, lab.client.inner(4)), "a ping comes back")
+        inject(server.process.pid, "fork")
+        pids = [server.process.pid, client.process.pid]
+        assert client.stop() == 0 and server.stop() == 0
+        text = log.read()
+    finally:
+        log.close()
+    found = [refused(text, pid) for pid in pids]
+    if not found[0]:
+        pytest.skip("this kernel's log does not name refused calls")
+    assert found == [{57}, set()], "of the server the injected fork alone, of the client nothing"
