@@ -26,7 +26,11 @@ int cli_keyid(const struct command *self, int argc, char **argv);
 int cli_check(const struct command *self, int argc, char **argv);
 int cli_up(const struct command *self, int argc, char **argv);
 int cli_down(const struct command *self, int argc, char **argv);
+int cli_reload(const struct command *self, int argc, char **argv);
 int cli_status(const struct command *self, int argc, char **argv);
+int cli_events(const struct command *self, int argc, char **argv);
+int cli_peer(const struct command *self, int argc, char **argv);
+int cli_leases(const struct command *self, int argc, char **argv);
 
 /* --help: to standard output; CLI_OK. */
 int cli_help(const struct command *self);
@@ -45,3 +49,6 @@ struct config *cli_config_load(const struct command *self, const char *file_or_n
 
 /* Is text on its way to a terminal harmless? Control characters become '?'; in place, returns text. */
 char *cli_harmless(char *text);
+
+/* The key ID of a key file, public or private (its length tells which). Faults as keyfile_read_public's. */
+enum err cli_key_id_of_file(uint8_t out[static KEY_ID_LEN], const char *path, struct fault *fault);

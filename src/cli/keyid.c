@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 /* A key file's length tells which kind it is. */
-static enum err key_id_of_file(uint8_t out[static KEY_ID_LEN], const char *path, struct fault *fault)
+enum err cli_key_id_of_file(uint8_t out[static KEY_ID_LEN], const char *path, struct fault *fault)
 {
 	struct stat st;
 	enum sig_alg alg;
@@ -42,7 +42,7 @@ int cli_keyid(const struct command *self, int argc, char **argv)
 		return cli_usage(self, NULL);
 	if (argc - optind != 1)
 		return cli_usage(self, "name one key file");
-	if (key_id_of_file(id, argv[optind], &fault))
+	if (cli_key_id_of_file(id, argv[optind], &fault))
 		return cli_fault(self, &fault);
 	printf("%s\n", key_id_format(id, text));
 	return CLI_OK;

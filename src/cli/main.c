@@ -31,11 +31,40 @@ static const struct command commands[] = {
 		"  -l, --log-level LEVEL   error, warning, info (the default) or debug\n"
 		"  -j, --log-json          each message is one line of JSON\n"},
 	{"down", cli_down, "NAME|FILE|INTERFACE", "take a tunnel down",
-		"Returns when nothing of it is left. Lifts the kill switch, too, also that of a daemon that has died.\n"},
-	{"status", cli_status, "[NAME|FILE|INTERFACE] [--json]", "show tunnels and their peers",
+		"Returns when nothing of it is left. Lifts the kill switch, too, also that of a daemon that has "
+		"died.\n"},
+	{"reload", cli_reload, "NAME|FILE|INTERFACE", "make a running tunnel read its configuration again",
+		"Sessions go on as far as the new configuration allows them. Where it is wrong, nothing changes.\n"},
+	{"status", cli_status, "[NAME|FILE|INTERFACE] [--json] [--watch [--interval SECONDS]]",
+		"show tunnels and their peers",
 		"Without an argument, all tunnels that have their socket in /run/jorm.\n"
 		"\n"
-		"  -j, --json        JSON: one document for a named tunnel, else an array of them\n"},
+		"  -j, --json               JSON: one document for a named tunnel, else an array of them\n"
+		"  -w, --watch              again and again, until it is interrupted; with --json a line each time\n"
+		"  -i, --interval SECONDS   how long to wait in between, 1 to 3600; 2 when not given\n"},
+	{"events", cli_events, "NAME|FILE|INTERFACE [--json]", "show what happens to a tunnel, as it happens",
+		"Peers that come, go, move or are refused, until the tunnel goes down or this is interrupted.\n"
+		"\n"
+		"  -j, --json        each event is one line of JSON\n"},
+	{"peer", cli_peer, "add|remove|list TUNNEL [...]", "change or list the peers of a running tunnel",
+		"  jorm peer add TUNNEL NAME KEY-ID|FILE.pub [options]\n"
+		"  jorm peer remove TUNNEL NAME\n"
+		"  jorm peer list TUNNEL [--json]\n"
+		"\n"
+		"What is added is kept, also over restarts, until it is removed. Peers of the configuration file or "
+		"of\n"
+		"the AuthorizedKeys folder are removed there.\n"
+		"\n"
+		"  -a, --allowed-ips LIST     as AllowedIPs: prefixes, with commas between them\n"
+		"  -e, --endpoint HOST:PORT   as Endpoint\n"
+		"  -k, --keepalive SECONDS    as Keepalive\n"
+		"  -j, --json                 JSON in place of a table\n"},
+	{"leases", cli_leases, "NAME|FILE|INTERFACE [--json | --free ADDRESS]",
+		"show the addresses that a tunnel hands out, or take one back",
+		"Each stays its peer's, also while that is away, until it is freed.\n"
+		"\n"
+		"  -f, --free ADDRESS   take this address back; ends the session of whoever has it\n"
+		"  -j, --json           JSON in place of a table\n"},
 	{"version", cli_version, "", "print the version", ""},
 	{"help", cli_help_command, "[COMMAND]", "print this, or the help of a command", ""},
 };

@@ -78,3 +78,18 @@ enum err socket_find(char out[static PATH_MAX], const char *what, struct fault *
 		interface_socket(out, what);
 	return OK;
 }
+
+enum err socket_ask(
+	const char *what, const char *method, const char *path, const json_t *body, json_t **ret, struct fault *fault)
+{
+	char place[PATH_MAX];
+	*ret = NULL;
+	enum err e = socket_find(place, what, fault);
+	return e ? e : control_request(place, method, path, body, ret, fault);
+}
+
+void socket_print(const json_t *document)
+{
+	json_dumpf(document, stdout, JSON_INDENT(2));
+	putchar('\n');
+}

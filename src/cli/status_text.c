@@ -88,9 +88,10 @@ static void age_line(FILE *out, const json_t *object, const char *key, const cha
 		line(out, label, "%s", never);
 }
 
-static void allowed_ips_line(FILE *out, const json_t *peer)
+/* "a, b"; `none` stands for an empty list, NULL: no line then. */
+static void list_line(FILE *out, const json_t *object, const char *key, const char *label, const char *none)
 {
-	const json_t *list = json_object_get(peer, "allowed_ips"), *item;
+	const json_t *list = json_object_get(object, key), *item;
 	char *text = NULL;
 	size_t size, i;
 	FILE *joined = open_memstream(&text, &size);
@@ -98,9 +99,21 @@ static void allowed_ips_line(FILE *out, const json_t *peer)
 		return;
 	json_array_foreach(list, i, item)
 		fprintf(joined, "%s%s", i ? ", " : "", json_is_string(item) ? json_string_value(item) : "?");
-	if (fclose(joined) == 0)
-		line(out, "allowed IPs", "%s", *text ? text : "(none)");
+	if (fclose(joined) == 0 && (*text || none))
+		line(out, label, "%s", *text ? text : none);
 	free(text);
+}
+
+/* What a server has given us. */
+static void given_lines(FILE *out, const json_t *peer)
+{
+	const json_t *given = json_object_get(peer, "given");
+	list_line(out, given, "addresses", "our addresses", NULL);
+	list_line(out, given, "routes", "given routes", NULL);
+	list_line(out, given, "dns", "given DNS", NULL);
+	list_line(out, given, "domains", "given domains", NULL);
+	number_line(out, given, "mtu", "given MTU");
+	number_line(out, given, "keepalive_s", "given keepalive");
 }
 
 /* Which primitives stand between the packets and the world. */
@@ -126,12 +139,16 @@ static void transfer_line(FILE *out, const json_t *peer)
 static void peer_print(FILE *out, const json_t *peer)
 {
 	char title[CONFIG_PEER_NAME_LEN];
-	const char *name = text_of(peer, "name"), *state = text_of(peer, "state");
+	const char *name = text_of(peer, "name"), *state = text_of(peer, "state"), *source = text_of(peer, "source");
 	snprintf(title, sizeof(title), "%s", name ? name : "?");
 	fprintf(out, "\npeer %s\n", cli_harmless(title));
+	if (source && strcmp(source, "file") != 0)
+		line(out, "from", "%s", strcmp(source, "folder") == 0 ? "AuthorizedKeys" : "jorm peer add");
 	text_line(out, peer, "key_id", "key ID");
 	text_line(out, peer, "endpoint", "endpoint");
-	allowed_ips_line(out, peer);
+	list_line(out, peer, "allowed_ips", "allowed IPs", "(none)");
+	list_line(out, peer, "addresses", "its addresses", NULL);
+	given_lines(out, peer);
 	text_line(out, peer, "state", "state");
 	text_line(out, peer, "reject_reason", "rejected by peer");
 	age_line(out, peer, "last_handshake_s", "last handshake", "never");
@@ -160,6 +177,13 @@ static void counters_print(FILE *out, const json_t *counters, const char *title)
 	}
 }
 
+static void leases_line(FILE *out, const json_t *status)
+{
+	const json_t *used = json_object_get(json_object_get(status, "leases"), "used");
+	if (json_integer_value(used) > 0)
+		line(out, "leases", "%" JSON_INTEGER_FORMAT " handed out", json_integer_value(used));
+}
+
 void status_print(FILE *out, const json_t *status)
 {
 	char title[CONFIG_IFNAME_LEN], span[STATUS_SPAN_LEN];
@@ -174,6 +198,11 @@ void status_print(FILE *out, const json_t *status)
 	number_line(out, status, "mtu", "MTU");
 	if (json_is_integer(up))
 		line(out, "up for", "%s", status_span(span, json_integer_value(up)));
+	leases_line(out, status);
+	list_line(out, status, "dns", "DNS", NULL);
+	if (json_is_true(json_object_get(status, "kill_switch")))
+		line(out, "kill switch", "yes");
+	text_line(out, status, "sandbox", "sandbox");
 	json_array_foreach(json_object_get(status, "peers"), i, peer) peer_print(out, peer);
 	counters_print(out, json_object_get(status, "handshakes"), "handshakes");
 	counters_print(out, json_object_get(status, "drops"), "drops");
