@@ -157,6 +157,15 @@ enum err handout_send(struct session *s)
 	return w.failed ? ERR_FULL : stream_send(s->stream, CONTROL_ACCEPT, VIEW(body, w.at));
 }
 
+/* A client hears what is handed out now. What still waits to be told it is out of date, and would fill the queue. */
+static void send_anew(struct session *s)
+{
+	if (!s || s->is_initiator)
+		return;
+	stream_drop(s->stream, CONTROL_ACCEPT);
+	(void)handout_send(s); /* it is told at its next handshake otherwise */
+}
+
 enum err handout_change(struct engine *e, const struct engine_config *config)
 {
 	enum err err = leases_set_pools(e->leases, config->pools, config->n_pools, dropped, e);
@@ -174,8 +183,9 @@ enum err handout_change(struct engine *e, const struct engine_config *config)
 		struct peer *p = e->peers[i];
 		if (p)
 			err = handout_add_peer(p);
-		if (!is_same && p && p->active && !p->active->is_initiator) {
-			(void)handout_send(p->active); /* it is told at its next handshake otherwise */
+		if (!is_same && p) {
+			send_anew(p->active);
+			send_anew(p->pending[0]); /* it has had its Accept perhaps, but not spoken yet */
 			peer_wake(p, e->now);
 		}
 	}
