@@ -13,7 +13,15 @@
 #define INBOX_MAX 256
 #define DATA_LANES 2
 
+struct host;
 struct observer;
+
+/* What a scenario does in place of what hosts do by themselves. The engine's callbacks get the host as their context.
+ */
+struct host_hooks {
+	void (*deliver)(struct host *h, const struct iovec *iov, int n);
+	struct engine_host asks; /* interface_mtu and tunnel_mtu are left out */
+};
 
 struct host_peer {
 	uint32_t host; /* number */
@@ -27,6 +35,7 @@ struct host {
 	struct network *network;
 	struct ledger *ledger;
 	struct observer *observer;
+	const struct host_hooks *hooks;    /* NULL: packets go to the ledger */
 	struct stream_random random, keys; /* the world's and the engine's */
 	uint32_t number, node;
 
@@ -55,7 +64,10 @@ struct host {
 /* Puts the host on the network. The scenario's fields must be set. */
 void host_attach(struct host *h, struct network *n, const struct addr *address);
 
+/* `all`: where the peers are, for those of the host's list. */
 void host_start(struct host *h, const struct host *all);
+/* Its control thread takes a turn soon: something was changed from outside. */
+void host_wake(struct host *h);
 /* As killed: nothing is told to anybody. `politely`: engine_close first. */
 void host_stop(struct host *h, bool politely);
 
@@ -70,6 +82,9 @@ void host_move(struct host *h, const struct addr *address);
 
 /* Sends `count` packets to the tunnel in one read of the TUN queue. */
 void host_write_packets(struct host *h, uint32_t to, uint32_t count, uint32_t largest);
+
+/* One packet, with the header that goes before it. */
+void host_write(struct host *h, uint8_t *packet, size_t len);
 
 /* To the log: what it dropped and whom it talks to. */
 void host_describe(const struct host *h);

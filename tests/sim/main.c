@@ -1,11 +1,13 @@
 /*
- * sim [--seed N] [--count N] [--verbose]
+ * sim [--many] [--seed N] [--count N] [--verbose]
  *
  * Runs seeds N, N + 1, ... (the count is JORM_SIM_SEEDS where the option is not given). Prints the seeds
  * that fail, with the command that runs one alone; exit code 1 then. Every 50th seed runs twice, and must
- * leave the same trace.
+ * leave the same trace. --many: not of a few hosts with an attacker between them, but of a server and many clients
+ * (sim/many); their first seed runs twice.
  */
 #include "engine/grace.h"
+#include "sim/many.h"
 #include "sim/scenario.h"
 
 #include <inttypes.h>
@@ -13,13 +15,16 @@
 #include <stdlib.h>
 
 #define COUNT_DEFAULT 2000
+#define COUNT_MANY_DEFAULT 8
 #define FAILURES_MAX 10
 #define TWICE_EVERY 50
 
 struct options {
 	uint64_t seed, count;
-	bool is_verbose;
+	bool is_verbose, is_many;
 };
+
+static struct identity *identities[CLIENTS + 1]; /* of a few hosts, or of many */
 
 static bool parse_number(const char *text, uint64_t *ret)
 {
@@ -33,10 +38,12 @@ static bool parse_number(const char *text, uint64_t *ret)
 static bool parse_options(struct options *o, int argc, char **argv)
 {
 	bool has_seed = false, has_count = false;
-	*o = (struct options){.seed = 1, .count = COUNT_DEFAULT};
+	*o = (struct options){.seed = 1};
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--verbose") == 0)
 			o->is_verbose = true;
+		else if (strcmp(argv[i], "--many") == 0)
+			o->is_many = true;
 		else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc && parse_number(argv[++i], &o->seed))
 			has_seed = true;
 		else if (strcmp(argv[i], "--count") == 0 && i + 1 < argc && parse_number(argv[++i], &o->count))
@@ -44,28 +51,33 @@ static bool parse_options(struct options *o, int argc, char **argv)
 		else
 			return false;
 	}
-	const char *seeds = getenv("JORM_SIM_SEEDS");
-	if (has_seed && !has_count)
-		o->count = 1;
-	else if (!has_count && seeds && *seeds)
-		return parse_number(seeds, &o->count);
-	return true;
+	const char *seeds = o->is_many ? NULL : getenv("JORM_SIM_SEEDS");
+	if (has_count)
+		return true;
+	o->count = has_seed ? 1 : o->is_many ? COUNT_MANY_DEFAULT : COUNT_DEFAULT;
+	return has_seed || !seeds || !*seeds || parse_number(seeds, &o->count);
 }
 
-static void report(uint64_t seed, const struct result *r)
+static void report(uint64_t seed, const struct options *o, const struct result *r)
 {
-	printf("seed %" PRIu64 ": %s\n    again: sim --seed %" PRIu64 " --verbose\n", seed, r->failure, seed);
+	printf("seed %" PRIu64 ": %s\n    again: sim %s--seed %" PRIu64 " --verbose\n", seed, r->failure,
+		o->is_many ? "--many " : "", seed);
 	(void)fflush(stdout);
 }
 
-static struct result run_seed(uint64_t seed, const struct options *o, struct identity *const identities[IDENTITIES])
+static struct result run_once(uint64_t seed, const struct options *o, bool is_verbose)
 {
-	struct result r = scenario_run(seed, o->is_verbose, identities);
+	return o->is_many ? many_run(seed, is_verbose, identities) : scenario_run(seed, is_verbose, identities);
+}
+
+static struct result run_seed(uint64_t seed, const struct options *o)
+{
+	struct result r = run_once(seed, o, o->is_verbose);
 	if (o->is_verbose)
 		printf("seed %" PRIu64 ": trace %016" PRIx64 ", %" PRIu64 " steps\n", seed, r.trace, r.steps);
-	if (r.has_failed || seed % TWICE_EVERY)
+	if (r.has_failed || seed % TWICE_EVERY != (o->is_many ? 1 : 0))
 		return r;
-	struct result again = scenario_run(seed, false, identities);
+	struct result again = run_once(seed, o, false);
 	if (again.trace != r.trace || again.steps != r.steps) {
 		r.has_failed = true;
 		(void)snprintf(r.failure, sizeof r.failure, "two runs of the same seed differ");
@@ -76,20 +88,19 @@ static struct result run_seed(uint64_t seed, const struct options *o, struct ide
 int main(int argc, char **argv)
 {
 	struct options o;
-	struct identity *identities[IDENTITIES] = {0};
 	if (!parse_options(&o, argc, argv)) {
-		(void)fputs("usage: sim [--seed N] [--count N] [--verbose]\n", stderr);
+		(void)fputs("usage: sim [--many] [--seed N] [--count N] [--verbose]\n", stderr);
 		return 2;
 	}
 	grace_register_thread();
-	if (!scenario_identities(identities))
+	if (!(o.is_many ? many_identities(identities) : scenario_identities(identities)))
 		return 2;
 	uint64_t failed = 0, ran = 0;
 	struct result sum = {0};
 	for (; ran < o.count && failed < FAILURES_MAX; ran++) {
-		struct result r = run_seed(o.seed + ran, &o, identities);
+		struct result r = run_seed(o.seed + ran, &o);
 		if (r.has_failed) {
-			report(o.seed + ran, &r);
+			report(o.seed + ran, &o, &r);
 			failed++;
 		}
 		sum.sent += r.sent;
@@ -101,7 +112,7 @@ int main(int argc, char **argv)
 	printf("%" PRIu64 " seeds, %" PRIu64 " failed; %" PRIu64 " of %" PRIu64 " packets delivered in %" PRIu64
 	       " datagrams, %" PRIu64 " handshakes, %" PRIu64 " rekeys\n",
 		ran, failed, sum.delivered, sum.sent, sum.datagrams, sum.handshakes / 2, sum.rekeys / 2);
-	for (uint32_t i = 0; i < IDENTITIES; i++)
+	for (uint32_t i = 0; i <= CLIENTS; i++)
 		identity_free(identities[i]);
 	grace_unregister_thread();
 	return failed ? 1 : 0;

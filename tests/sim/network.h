@@ -8,7 +8,7 @@
 #include "base/addr.h"
 #include "sim/world.h"
 
-#define NODES_MAX 6
+#define NODES_MAX 128
 
 struct conditions {
 	uint32_t loss, duplication, corruption, reordering; /* of 1000 datagrams */
