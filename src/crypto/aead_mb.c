@@ -8,13 +8,11 @@
 #include <stdlib.h>
 
 #define KEY_ALIGNMENT 64 /* what the assembler loads from; the header says so only where LINUX is defined */
+#define GCM_ROOM ((sizeof(struct gcm_key_data) + KEY_ALIGNMENT - 1) / KEY_ALIGNMENT * KEY_ALIGNMENT)
 
 struct aead_mb {
-	enum cipher cipher;
-	alignas(KEY_ALIGNMENT) union {
-		struct gcm_key_data gcm;
-		uint8_t chacha20[AEAD_KEY_LEN];
-	} key;
+	struct gcm_key_data *gcm; /* owned; NULL: the other cipher, whose key this is */
+	uint8_t chacha20[AEAD_KEY_LEN];
 };
 
 /*
@@ -110,15 +108,20 @@ enum err aead_mb_new(struct aead_mb **ret, enum cipher cipher, const uint8_t key
 	/* Mostly the thread that is going to use it, and it has another choice now. */
 	if (cipher == CIPHER_CHACHA20_POLY1305 && !manager_get())
 		return ERR_NOMEM;
-	struct aead_mb *mb = aligned_alloc(KEY_ALIGNMENT, sizeof *mb);
+	struct aead_mb *mb = calloc(1, sizeof *mb);
 	if (!mb)
 		return ERR_NOMEM;
-	memset(mb, 0, sizeof *mb);
-	mb->cipher = cipher;
-	if (cipher == CIPHER_AES_256_GCM)
-		library.gcm_expand(key, &mb->key.gcm);
-	else
-		memcpy(mb->key.chacha20, key, AEAD_KEY_LEN);
+	if (cipher == CIPHER_AES_256_GCM) {
+		mb->gcm = aligned_alloc(KEY_ALIGNMENT, GCM_ROOM);
+		if (!mb->gcm) {
+			free(mb);
+			return ERR_NOMEM;
+		}
+		memset(mb->gcm, 0, GCM_ROOM);
+		library.gcm_expand(key, mb->gcm);
+	} else {
+		memcpy(mb->chacha20, key, AEAD_KEY_LEN);
+	}
 	*ret = mb;
 	return OK;
 }
@@ -127,6 +130,9 @@ void aead_mb_free(struct aead_mb *mb)
 {
 	if (!mb)
 		return;
+	if (mb->gcm)
+		secret_wipe(mb->gcm, GCM_ROOM);
+	free(mb->gcm);
 	secret_wipe(mb, sizeof *mb);
 	free(mb);
 }
@@ -142,7 +148,7 @@ struct message {
 static void gcm_run(const struct aead_mb *mb, aes_gcm_enc_dec_t run, const struct message *m)
 {
 	alignas(KEY_ALIGNMENT) struct gcm_context_data scratch; /* the library fills it, and leaves key stream in it */
-	run(&mb->key.gcm, &scratch, m->text, m->text, m->len, m->nonce, m->aad.data, m->aad.len, m->tag, AEAD_TAG_LEN);
+	run(mb->gcm, &scratch, m->text, m->text, m->len, m->nonce, m->aad.data, m->aad.len, m->tag, AEAD_TAG_LEN);
 	secret_wipe(&scratch, sizeof scratch);
 }
 
@@ -158,8 +164,8 @@ static enum err chacha20_run(const struct aead_mb *mb, IMB_CIPHER_DIRECTION dire
 	job->hash_alg = IMB_AUTH_CHACHA20_POLY1305;
 	job->cipher_direction = direction;
 	job->chain_order = direction == IMB_DIR_ENCRYPT ? IMB_ORDER_CIPHER_HASH : IMB_ORDER_HASH_CIPHER;
-	job->enc_keys = mb->key.chacha20;
-	job->dec_keys = mb->key.chacha20;
+	job->enc_keys = mb->chacha20;
+	job->dec_keys = mb->chacha20;
 	job->key_len_in_bytes = AEAD_KEY_LEN;
 	job->iv = m->nonce;
 	job->iv_len_in_bytes = AEAD_NONCE_LEN;
@@ -181,7 +187,7 @@ enum err aead_mb_seal(const struct aead_mb *mb, const uint8_t nonce[static AEAD_
 	uint8_t *text, size_t len)
 {
 	const struct message m = {.nonce = nonce, .aad = aad, .text = text, .len = len, .tag = text + len};
-	if (mb->cipher == CIPHER_CHACHA20_POLY1305)
+	if (!mb->gcm)
 		return chacha20_run(mb, IMB_DIR_ENCRYPT, &m);
 	gcm_run(mb, library.gcm_seal, &m);
 	return OK;
@@ -192,7 +198,7 @@ enum err aead_mb_open(const struct aead_mb *mb, const uint8_t nonce[static AEAD_
 {
 	uint8_t tag[AEAD_TAG_LEN];
 	const struct message m = {.nonce = nonce, .aad = aad, .text = text, .len = len, .tag = tag};
-	if (mb->cipher == CIPHER_CHACHA20_POLY1305) {
+	if (!mb->gcm) {
 		const enum err result = chacha20_run(mb, IMB_DIR_DECRYPT, &m);
 		if (result != OK)
 			return result;
