@@ -64,7 +64,7 @@ static usec watch_folder(struct daemon *d, usec now)
 {
 	struct fault fault;
 	bool changed = false;
-	usec due = d->watch ? watch_poll(d->watch, now, &changed) : USEC_NEVER;
+	usec due = watch_poll(d->watch, now, &changed);
 	if (changed && daemon_reload_peers(d, &fault) != OK)
 		log_error("%s", fault.text);
 	return due;

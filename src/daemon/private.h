@@ -37,7 +37,7 @@ struct daemon {
 	struct engine *engine;
 	struct rng rng;
 	struct roster *roster;
-	struct watch *watch; /* of the folder of authorised keys; NULL: there is none */
+	struct watch *watch; /* of the folder of authorised keys, if there is one */
 	struct control_server *control;
 	struct report_source report;
 	struct config_dns dns; /* in use: the configuration's and what servers handed out; owned */
@@ -54,13 +54,9 @@ struct daemon {
 /* ---- setup.c ---- */
 enum err daemon_set_up(struct daemon *d, struct fault *fault);
 void daemon_tear_down(struct daemon *d);
-/* Another descriptor for the main loop. */
-enum err daemon_watch(struct daemon *d, int fd, struct fault *fault);
 /* The engine's configuration from ours; what it points to lives as long as `config`. */
 struct engine_config daemon_engine_config(
 	struct daemon *d, const struct config *config, const struct identity *identity);
-/* Watches the configuration's folder of authorised keys, if it has one. */
-enum err daemon_watch_folder(struct daemon *d, struct fault *fault);
 
 /* ---- apply.c ---- */
 /* Addresses, routes and MTU of the interface, policy rules, firewall, DNS: all become as configuration, peers and what

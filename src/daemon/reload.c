@@ -68,7 +68,7 @@ static enum err take_over(struct daemon *d, struct config *fresh, struct identit
 	config_free(old);
 	if (old_identity != identity)
 		identity_free(old_identity);
-	enum err second = daemon_watch_folder(d, err == OK ? fault : &later);
+	enum err second = watch_set(d->watch, fresh->authorized_keys, err == OK ? fault : &later);
 	err = err == OK ? second : err;
 	second = daemon_apply(d, err == OK ? fault : &later);
 	return err == OK ? second : err;

@@ -198,21 +198,11 @@ static enum err set_up_signals(struct daemon *d, struct fault *fault)
 	return d->signal_fd < 0 || d->epoll_fd < 0 ? fault_errno(fault, "cannot make the main loop's descriptors") : OK;
 }
 
-enum err daemon_watch(struct daemon *d, int fd, struct fault *fault)
+static enum err watch_descriptor(struct daemon *d, int fd, struct fault *fault)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
 	return epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? fault_errno(fault, "cannot watch a descriptor")
 								     : OK;
-}
-
-enum err daemon_watch_folder(struct daemon *d, struct fault *fault)
-{
-	watch_close(d->watch);
-	d->watch = NULL;
-	if (!d->config->authorized_keys)
-		return OK;
-	enum err err = watch_open(&d->watch, d->config->authorized_keys, fault);
-	return err == OK ? daemon_watch(d, watch_fd(d->watch), fault) : err;
 }
 
 /* The mark that keeps our own datagrams out of the tunnel: the configuration's, or one that is the same at every
@@ -338,7 +328,9 @@ static enum err set_up_outside(struct daemon *d, struct fault *fault)
 	if (err == OK)
 		err = daemon_apply(d, fault);
 	if (err == OK)
-		err = daemon_watch_folder(d, fault);
+		err = watch_new(&d->watch, fault);
+	if (err == OK)
+		err = watch_set(d->watch, d->config->authorized_keys, fault);
 	return err;
 }
 
@@ -356,9 +348,9 @@ enum err daemon_set_up(struct daemon *d, struct fault *fault)
 	for (uint32_t i = 0; err == OK && i < d->n_workers; i++)
 		err = worker_start(&d->workers[i], fault);
 	int fds[] = {d->signal_fd, control_server_fd(d->control), queue_fd(d->queue),
-		interface_monitor_fd(d->interface), keeper_fd(d->keeper)};
+		interface_monitor_fd(d->interface), keeper_fd(d->keeper), watch_fd(d->watch)};
 	for (size_t i = 0; err == OK && i < sizeof fds / sizeof *fds; i++)
-		err = daemon_watch(d, fds[i], fault);
+		err = watch_descriptor(d, fds[i], fault);
 	if (err == OK)
 		err = keeper_hook(d->keeper, KEEPER_POST_UP, fault);
 	d->is_set_up = err == OK;
@@ -389,7 +381,7 @@ void daemon_tear_down(struct daemon *d)
 	interface_close(d->interface);
 	run_hook(d, KEEPER_POST_DOWN);
 	queue_free(d->queue);
-	watch_close(d->watch);
+	watch_free(d->watch);
 	state_close(d->state);
 	control_server_close(d->control);
 	file_set_opener(NULL, NULL);

@@ -45,32 +45,47 @@ static bool look(struct watch *w)
 	return changed;
 }
 
-enum err watch_open(struct watch **ret, const char *folder, struct fault *fault)
+enum err watch_new(struct watch **ret, struct fault *fault)
 {
 	struct watch *w = calloc(1, sizeof *w);
 	if (!w)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
-	w->folder = strdup(folder);
+	w->id = -1;
 	w->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (w->fd < 0 || !w->folder) {
-		enum err err = fault_errno(fault, "cannot watch the folder %s", folder);
-		watch_close(w);
+	if (w->fd < 0) {
+		enum err err = fault_errno(fault, "cannot watch folders");
+		free(w);
 		return err;
 	}
-	begin(w);
-	(void)look(w);
 	*ret = w;
 	return OK;
 }
 
-void watch_close(struct watch *w)
+void watch_free(struct watch *w)
 {
 	if (!w)
 		return;
-	if (w->fd >= 0)
-		close(w->fd);
+	close(w->fd);
 	free(w->folder);
 	free(w);
+}
+
+enum err watch_set(struct watch *w, const char *folder, struct fault *fault)
+{
+	char *copy = folder ? strdup(folder) : NULL;
+	if (folder && !copy)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	if (w->id >= 0)
+		(void)inotify_rm_watch(w->fd, w->id);
+	free(w->folder);
+	w->folder = copy;
+	w->id = -1;
+	w->first = w->look_at = 0;
+	if (folder) {
+		begin(w);
+		(void)look(w);
+	}
+	return OK;
 }
 
 int watch_fd(const struct watch *w)
@@ -100,7 +115,10 @@ static bool take_events(struct watch *w)
 
 usec watch_poll(struct watch *w, usec now, bool *ret_changed)
 {
-	bool any = take_events(w);
+	bool any = take_events(w) && w->folder;
+	*ret_changed = false;
+	if (!w->folder)
+		return USEC_NEVER;
 	if (w->id < 0 && now >= w->look_at) {
 		begin(w); /* another folder may have its name by now */
 		any |= look(w);

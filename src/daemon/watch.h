@@ -11,9 +11,12 @@
 
 struct watch;
 
-/* `folder` is copied. It need not be there (yet). ERR_IO, ERR_NOMEM. */
-enum err watch_open(struct watch **ret, const char *folder, struct fault *fault);
-void watch_close(struct watch *w); /* NULL is fine */
+/* Watches nothing yet; makes the descriptor, which the sandbox allows no more. ERR_IO, ERR_NOMEM. */
+enum err watch_new(struct watch **ret, struct fault *fault);
+void watch_free(struct watch *w); /* NULL is fine */
+
+/* The folder to watch, which need not be there (yet), in place of the one before; copied. NULL: none. ERR_NOMEM. */
+enum err watch_set(struct watch *w, const char *folder, struct fault *fault);
 
 /* Readable when watch_poll has something to do. */
 int watch_fd(const struct watch *w);
