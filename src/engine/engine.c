@@ -148,9 +148,8 @@ void engine_free(struct engine *e)
 void engine_close(struct engine *e, usec now)
 {
 	for (uint32_t i = 0; i < e->n_peers; i++) {
-		struct peer *p = e->peers[i];
-		if (p && p->active && stream_send(p->active->stream, CONTROL_CLOSE, VIEW(NULL, 0)) == OK)
-			(void)session_tick(p->active, now);
+		if (e->peers[i])
+			peer_say_goodbye(e->peers[i], now);
 	}
 	engine_reclaim(e);
 }

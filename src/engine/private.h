@@ -74,7 +74,9 @@ void peer_stop_calling(struct peer *p);
 void peer_start_calling(struct peer *p);
 /* Seconds of silence after which it is asked for a sign of life, in microseconds; 0: never. */
 usec peer_keepalive(const struct peer *p);
-/* All its sessions and its handshake end. */
+/* Tells it that the session ends: it need not find out. One datagram, which may get lost. */
+void peer_say_goodbye(struct peer *p, usec now);
+/* All its sessions and its handshake end. It is told. */
 void peer_reset(struct peer *p);
 /* The largest path may be another now. */
 void engine_publish_mtu(struct engine *e);

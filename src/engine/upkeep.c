@@ -281,8 +281,15 @@ void peer_stop_calling(struct peer *p)
 	p->initiator = NULL;
 }
 
+void peer_say_goodbye(struct peer *p, usec now)
+{
+	if (p->active && stream_send(p->active->stream, CONTROL_CLOSE, VIEW(NULL, 0)) == OK)
+		(void)session_tick(p->active, now);
+}
+
 void peer_reset(struct peer *p)
 {
+	peer_say_goodbye(p, p->engine->now);
 	peer_stop_calling(p);
 	peer_drop_session(p, p->active);
 	peer_drop_session(p, p->pending[0]);
