@@ -81,6 +81,24 @@ static enum err routing_apply(struct changes *changes, const struct keeper_facts
 	return err;
 }
 
+/* Most hosts do without. */
+static void return_apply(struct changes *changes, const struct config *config, const struct keeper_facts *facts,
+	struct fault *warning)
+{
+	uint32_t wanted = facts->table && (facts->default_v4 || facts->default_v6) ? facts->fwmark : 0;
+	struct fault own = {0};
+	if (wanted == changes->return_mark)
+		return;
+	enum err err = wanted ? firewall_return(config->instance, wanted, &own)
+			      : firewall_remove(FIREWALL_RETURN, config->instance, NULL, &own);
+	changes->return_mark = wanted;
+	if (err)
+		(void)fault_set(warning, err,
+			"where net.ipv4.conf.*.rp_filter is 1, set it to 2, or nothing comes through this tunnel: "
+			"%.250s",
+			own.text);
+}
+
 static enum err dns_apply(
 	struct changes *changes, const struct keeper_facts *facts, struct fault *warning, struct fault *fault)
 {
@@ -118,6 +136,8 @@ enum err changes_apply(struct changes *changes, const struct config *config, con
 	if (!err)
 		err = switches_apply(changes, config, facts, fault);
 	if (!err)
+		return_apply(changes, config, facts, ret_warning);
+	if (!err)
 		err = routing_apply(changes, facts, fault);
 	if (!err)
 		err = dns_apply(changes, facts, ret_warning, fault);
@@ -137,6 +157,8 @@ void changes_undo(struct changes *changes, const char *instance, bool lift, void
 		warn(fault.text);
 	if (changes->masquerade && firewall_remove(FIREWALL_MASQUERADE, instance, NULL, &fault))
 		warn(fault.text);
+	if (changes->return_mark && firewall_remove(FIREWALL_RETURN, instance, NULL, &fault))
+		warn(fault.text);
 	if (lift && firewall_remove(FIREWALL_KILL_SWITCH, instance, NULL, &fault))
 		warn(fault.text);
 	struct record record = changes->record;
@@ -153,10 +175,17 @@ enum err changes_sweep(struct record *record, const char *instance, bool *ret_an
 		if (!err && record->table)
 			err = routing_unset(record->table, NULL, fault);
 	}
-	if (!err)
+	if (!err) {
+		/* the table's number may be another tunnel's by now */
+		record->interface[0] = '\0';
+		record->table = 0;
+		record->dns = false;
 		err = switches_sweep(ret_any, fault);
+	}
 	if (!err)
 		err = firewall_remove(FIREWALL_MASQUERADE, instance, ret_any, fault);
+	if (!err)
+		err = firewall_remove(FIREWALL_RETURN, instance, ret_any, fault);
 	return err;
 }
 

@@ -11,6 +11,7 @@
 struct changes {
 	struct record record; /* taken by the caller */
 	uint32_t table;       /* of the policy rules; 0: none */
+	uint32_t return_mark; /* set on what comes in for our sockets; 0: none */
 	bool kill_switch, masquerade, dns;
 	bool switches;
 };

@@ -1,5 +1,6 @@
 #include "host/firewall.h"
 
+#include "host/lookup.h"
 #include "host/program.h"
 
 #include <ctype.h>
@@ -9,7 +10,7 @@
 
 #define ESCAPED_MAX 64
 
-static const char *const kinds[] = {[FIREWALL_KILL_SWITCH] = "kill", [FIREWALL_MASQUERADE] = "nat"};
+static const char *const kinds[] = {[FIREWALL_KILL_SWITCH] = "kill", [FIREWALL_MASQUERADE] = "nat", [FIREWALL_RETURN] = "return"};
 
 const char *firewall_name(const char *instance, char out[static FIREWALL_NAME_SIZE])
 {
@@ -80,11 +81,11 @@ enum err firewall_kill_switch(const char *instance, const char *interface, uint3
 	if (err)
 		return err;
 	/* 130 to 132 and 143: without them switches that snoop on MLD do not let neighbour discovery through.
-	 * Rejected, not dropped, so that programs fail at once. */
+	 * Rejected, not dropped, so that programs fail at once. The chain postrouting sees what others have led
+	 * elsewhere after the first look. */
 	fprintf(script.file,
 		"table inet %s {\n"
-		"	chain output {\n"
-		"		type filter hook output priority 0; policy drop;\n"
+		"	chain allowed {\n"
 		"		oifname \"lo\" accept\n"
 		"		oifname \"%s\" accept\n"
 		"		meta mark 0x%08x meta l4proto udp accept\n"
@@ -92,6 +93,12 @@ enum err firewall_kill_switch(const char *instance, const char *interface, uint3
 		"		ip6 hoplimit 1 icmpv6 type { 130, 131, 132, 143 } accept\n"
 		"		meta nfproto ipv4 udp sport 68 udp dport 67 accept\n"
 		"		meta nfproto ipv6 udp sport 546 udp dport 547 accept\n"
+		"		meta skuid %u udp dport 53 accept\n"
+		"		meta skuid %u tcp dport 53 accept\n"
+		"	}\n"
+		"	chain output {\n"
+		"		type filter hook output priority 0; policy drop;\n"
+		"		jump allowed\n"
 		"		counter reject with icmpx type admin-prohibited\n"
 		"	}\n"
 		"	chain forward {\n"
@@ -100,8 +107,14 @@ enum err firewall_kill_switch(const char *instance, const char *interface, uint3
 		"		iifname \"%s\" accept\n"
 		"		counter drop\n"
 		"	}\n"
+		"	chain postrouting {\n"
+		"		type filter hook postrouting priority 300; policy drop;\n"
+		"		jump allowed\n"
+		"		iifname \"%s\" accept\n"
+		"		counter drop\n"
+		"	}\n"
 		"}\n",
-		script.table, interface, mark, interface, interface);
+		script.table, interface, mark, LOOKUP_UID, LOOKUP_UID, interface, interface, interface);
 	return script_run(&script, "KillSwitch", fault);
 }
 
@@ -130,6 +143,24 @@ enum err firewall_masquerade(const struct config *config, const char *interface,
 	masquerade_from(script.file, &config->pools, interface);
 	fprintf(script.file, "	}\n}\n");
 	return script_run(&script, "Masquerade", fault);
+}
+
+enum err firewall_return(const char *instance, uint32_t mark, struct fault *fault)
+{
+	struct script script;
+	enum err err = script_begin(&script, FIREWALL_RETURN, instance, fault);
+	if (err)
+		return err;
+	/* mangle's priority: before the route is looked for, and before firewalld's own look at the way back */
+	fprintf(script.file,
+		"table inet %s {\n"
+		"	chain prerouting {\n"
+		"		type filter hook prerouting priority -150; policy accept;\n"
+		"		meta l4proto udp socket mark 0x%08x meta mark set 0x%08x\n"
+		"	}\n"
+		"}\n",
+		script.table, mark, mark);
+	return script_run(&script, "a default route through the tunnel", fault);
 }
 
 enum err firewall_remove(enum firewall_table table, const char *instance, bool *ret_any, struct fault *fault)

@@ -132,8 +132,10 @@ static bool has_ended(const struct keeper *keeper, usec deadline)
 	struct keeper_answer answer;
 	struct pollfd readable = {.fd = keeper->questions, .events = POLLIN};
 	for (int ms; (ms = child_ms_until(deadline)) > 0;) {
-		int n = poll(&readable, 1, ms);
-		if (n > 0 && message_receive(keeper->questions, &answer, sizeof answer, NULL) <= 0)
+		if (poll(&readable, 1, ms) <= 0)
+			continue;
+		ptrdiff_t n = message_receive(keeper->questions, &answer, sizeof answer, NULL);
+		if (n == 0 || (n < 0 && errno != EAGAIN))
 			return true;
 	}
 	return false;

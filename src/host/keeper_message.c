@@ -77,8 +77,8 @@ bool message_is_domain(const char field[static DOMAIN_SIZE])
 {
 	if (!message_is_text(field, DOMAIN_SIZE) || strlen(field) > 253)
 		return false;
-	for (const char *label = field; label; label = strchr(label, '.')) {
-		label += *label == '.';
+	for (const char *label = field, *dot; label; label = dot ? dot + 1 : NULL) {
+		dot = strchr(label, '.');
 		size_t len = strcspn(label, ".");
 		if (len < 1 || len > 63 || label[0] == '-')
 			return false;

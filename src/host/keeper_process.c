@@ -286,6 +286,8 @@ static enum err process_begin(struct process *p, struct fault *fault)
 	if (err)
 		return err;
 	err = changes_sweep(&p->changes.record, p->config->instance, &any, fault);
+	if (!err)
+		err = record_write(&p->changes.record, fault);
 	if (!err && any)
 		log_info("undid what an earlier daemon of %s had left on the host", p->config->instance);
 	return err;
@@ -315,9 +317,9 @@ static void process_end(struct process *p)
 	if (p->stopping)
 		(void)alarm(STOP_LIMIT_S); /* the daemon may lack the right to kill us */
 	else
-		log_warning("the daemon of %s has gone; undoing what was changed on the host%s%s%s", instance,
-			p->changes.kill_switch ? ". The kill switch stays until 'jorm up " : "",
-			p->changes.kill_switch ? instance : "", p->changes.kill_switch ? "' or 'jorm down'" : "");
+		log_warning("the daemon of %s has gone; undoing what was changed on the host%s%s", instance,
+			p->changes.kill_switch ? ", but the kill switch, which is lifted by: jorm down " : "",
+			p->changes.kill_switch ? instance : "");
 	lookups_done(&p->lookups);
 	changes_undo(&p->changes, instance, p->lift, warn);
 	(void)changes_remove_socket(p->config->control_socket);

@@ -11,8 +11,6 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#define NOBODY 65534
-
 /* What the child writes, in one piece. */
 struct said {
 	int code; /* getaddrinfo(3)'s */
@@ -28,7 +26,7 @@ struct question {
 static bool become_nobody(void)
 {
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && setgroups(0, NULL) == 0 &&
-	       setresgid(NOBODY, NOBODY, NOBODY) == 0 && setresuid(NOBODY, NOBODY, NOBODY) == 0;
+	       setresgid(LOOKUP_UID, LOOKUP_UID, LOOKUP_UID) == 0 && setresuid(LOOKUP_UID, LOOKUP_UID, LOOKUP_UID) == 0;
 }
 
 static int lookup_body(void *context)

@@ -1,6 +1,6 @@
 /*
- * Looking up names without waiting, and without rights: each question goes to a child that has become nobody before it
- * reads a byte from the network. Bounded in number and time.
+ * Looking up names without waiting, and without rights: each question goes to a child that has become a user without
+ * any rights before it reads a byte from the network. Bounded in number and time.
  */
 #pragma once
 
@@ -8,6 +8,13 @@
 #include "host/keeper.h"
 
 #include <poll.h>
+
+/*
+ * The user and group of the children. Not nobody, who may be other programs, too: what these children send goes past
+ * the tunnel (host/routing.h) and through the kill switch (host/firewall.h), since without its address no tunnel comes
+ * up. The number lies where distributions and systemd give out none.
+ */
+#define LOOKUP_UID 65530
 
 #define LOOKUPS_MAX 8
 #define LOOKUP_LIMIT_S 20

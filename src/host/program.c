@@ -34,6 +34,7 @@ static int run_body(void *context)
 	(void)setsid();
 	if (dup2(input, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0)
 		return 127;
+	child_close_from(STDERR_FILENO + 1); /* jorm down runs programs, too, and knows nothing of their descriptors */
 	/* the array's strings are not written to: execve(2) only lacks the const */
 	(void)execve(path, (char *const *)(uintptr_t)run->program->argv, run->environment);
 	(void)dprintf(STDERR_FILENO, "%s: %s\n", path, strerror(errno));

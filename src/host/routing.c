@@ -1,5 +1,6 @@
 #include "host/routing.h"
 
+#include "host/lookup.h"
 #include "net/netlink_rule.h"
 
 #include <linux/rtnetlink.h>
@@ -12,84 +13,111 @@ struct rules {
 	size_t count;
 };
 
-static const struct netlink_rule *rule_at(const struct rules *rules, uint32_t priority, bool ours)
-{
-	for (size_t i = 0; i < rules->count; i++) {
-		if (rules->items[i].priority == priority && (!ours || rules->items[i].protocol == ROUTING_PROTOCOL))
-			return &rules->items[i];
-	}
-	return NULL;
-}
-
 static bool is_ours(const struct netlink_rule *rule, uint32_t table)
 {
 	return rule->protocol == ROUTING_PROTOCOL && rule->table == table;
 }
 
-/* The pair is one after the other: first main's precise routes, then the tunnel's table. */
-static struct netlink_rule rule_for_main(bool v4, uint32_t priority)
+#define GROUP 3 /* rules, at neighbouring priorities */
+
+/* Main for the keeper's own look-ups, which must not need the tunnel; main's precise routes for all; the tunnel's. */
+static void group_make(struct netlink_rule rules[static GROUP], const struct routing *routing, bool v4, uint32_t first)
 {
-	return (struct netlink_rule){.v4 = v4,
-		.priority = priority,
-		.table = RT_TABLE_MAIN,
-		.suppress_default = true,
-		.protocol = ROUTING_PROTOCOL};
+	for (uint32_t i = 0; i < GROUP; i++)
+		rules[i] = (struct netlink_rule){
+			.v4 = v4, .priority = first + i, .table = RT_TABLE_MAIN, .protocol = ROUTING_PROTOCOL};
+	rules[0].uid = LOOKUP_UID;
+	rules[1].suppress_default = true;
+	rules[2].table = routing->table;
+	rules[2].fwmark = routing->fwmark;
+	rules[2].invert = true;
 }
 
-static struct netlink_rule rule_for_tunnel(const struct routing *routing, bool v4, uint32_t priority)
+static bool rule_is(const struct netlink_rule *a, const struct netlink_rule *b)
 {
-	return (struct netlink_rule){.v4 = v4,
-		.priority = priority,
-		.table = routing->table,
-		.fwmark = routing->fwmark,
-		.invert = true,
-		.protocol = ROUTING_PROTOCOL};
+	return a->priority == b->priority && a->table == b->table && a->fwmark == b->fwmark && a->uid == b->uid &&
+	       a->invert == b->invert && a->suppress_default == b->suppress_default && a->protocol == b->protocol;
+}
+
+static bool is_there(const struct rules *rules, const struct netlink_rule *wanted)
+{
+	for (size_t i = 0; i < rules->count; i++) {
+		if (rule_is(&rules->items[i], wanted))
+			return true;
+	}
+	return false;
+}
+
+/* The group to which our rule of the tunnel's table belongs. */
+static void group_of(struct netlink_rule rules[static GROUP], const struct netlink_rule *last)
+{
+	group_make(rules, &(struct routing){.fwmark = last->fwmark, .table = last->table}, last->v4,
+		last->priority - (GROUP - 1));
 }
 
 static enum err family_unset(
 	struct netlink *netlink, const struct rules *rules, uint32_t table, bool *ret_any, struct fault *fault)
 {
+	struct netlink_rule group[GROUP];
 	enum err err = OK;
 	for (size_t i = 0; !err && i < rules->count; i++) {
-		const struct netlink_rule *rule = &rules->items[i];
-		if (!is_ours(rule, table))
+		if (!is_ours(&rules->items[i], table))
 			continue;
 		if (ret_any)
 			*ret_any = true;
-		const struct netlink_rule *before = rule_at(rules, rule->priority - 1, true);
-		err = netlink_rule_delete(netlink, rule, fault);
-		if (!err && before && before->suppress_default)
-			err = netlink_rule_delete(netlink, before, fault);
+		/* the tunnel's own goes last, and comes first: by it the others are found after a crash */
+		group_of(group, &rules->items[i]);
+		for (size_t k = 0; !err && k < GROUP - 1; k++) {
+			if (is_there(rules, &group[k]))
+				err = netlink_rule_delete(netlink, &group[k], fault);
+		}
+		if (!err)
+			err = netlink_rule_delete(netlink, &rules->items[i], fault);
 	}
 	return err;
 }
 
+/* Exactly one group, and a whole one. */
 static bool is_set(const struct rules *rules, const struct routing *routing)
 {
-	size_t found = 0, good = 0;
+	struct netlink_rule group[GROUP];
+	size_t found = 0, whole = 0;
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct netlink_rule *rule = &rules->items[i];
 		if (!is_ours(rule, routing->table))
 			continue;
-		const struct netlink_rule *before = rule_at(rules, rule->priority - 1, true);
+		group_make(group, routing, rule->v4, rule->priority - (GROUP - 1));
 		found++;
-		good += rule->invert && rule->fwmark == routing->fwmark && before && before->suppress_default;
+		whole += is_there(rules, &group[0]) && is_there(rules, &group[1]) && is_there(rules, &group[2]);
 	}
-	return found == 1 && good == 1;
+	return found == 1 && whole == 1;
+}
+
+static bool is_free(const struct rules *rules, uint32_t first)
+{
+	for (size_t i = 0; i < rules->count; i++) {
+		if (rules->items[i].priority >= first && rules->items[i].priority < first + GROUP)
+			return false;
+	}
+	return true;
 }
 
 static enum err family_add(
 	struct netlink *netlink, const struct rules *rules, const struct routing *routing, bool v4, struct fault *fault)
 {
-	uint32_t first = MAIN_PRIORITY - 2;
-	while (first > 0 && (rule_at(rules, first, false) || rule_at(rules, first + 1, false)))
+	struct netlink_rule group[GROUP];
+	uint32_t first = MAIN_PRIORITY - GROUP;
+	while (first > 0 && !is_free(rules, first))
 		first--;
 	if (first == 0)
 		return fault_set(fault, ERR_FULL,
-			"there are no two free priorities for rules of policy routing; 'ip rule' lists what is there");
-	struct netlink_rule for_main = rule_for_main(v4, first), for_tunnel = rule_for_tunnel(routing, v4, first + 1);
-	enum err err = netlink_rule_add(netlink, &for_main, fault);
-	return err ? err : netlink_rule_add(netlink, &for_tunnel, fault);
+			"no %d neighbouring priorities are free for rules of policy routing; 'ip rule' lists them",
+			GROUP);
+	enum err err = OK;
+	group_make(group, routing, v4, first);
+	for (size_t i = GROUP; !err && i-- > 0;)
+		err = netlink_rule_add(netlink, &group[i], fault);
+	return err;
 }
 
 static enum err family_make(
@@ -99,9 +127,11 @@ static enum err family_make(
 	bool wanted = v4 ? routing->v4 : routing->v6;
 	enum err err = netlink_rule_list(netlink, v4, &rules.items, &rules.count, fault);
 	if (!err && !(wanted && is_set(&rules, routing))) {
-		err = family_unset(netlink, &rules, routing->table, ret_any, fault);
-		if (!err && wanted)
+		/* first the new ones, so that there is no moment without */
+		if (wanted)
 			err = family_add(netlink, &rules, routing, v4, fault);
+		if (!err)
+			err = family_unset(netlink, &rules, routing->table, ret_any, fault);
 	}
 	free(rules.items);
 	return err;

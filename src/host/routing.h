@@ -18,7 +18,7 @@ struct routing {
 	bool v4, v6; /* which families have a default route */
 };
 
-/* Makes the rules of that table so. Idempotent. ERR_FULL: no two neighbouring priorities are free below main's;
+/* Makes the rules of that table so. Idempotent. ERR_FULL: no three neighbouring priorities are free below main's;
  * ERR_PERMISSION, ERR_UNSUPPORTED, ERR_IO. */
 enum err routing_set(const struct routing *routing, struct fault *fault);
 

@@ -21,6 +21,9 @@ static void rule_request(
 	mnl_attr_put_u8(&request->header, FRA_PROTOCOL, rule->protocol);
 	if (rule->fwmark)
 		mnl_attr_put_u32(&request->header, FRA_FWMARK, rule->fwmark);
+	if (rule->uid)
+		mnl_attr_put(&request->header, FRA_UID_RANGE, sizeof(struct fib_rule_uid_range),
+			&(struct fib_rule_uid_range){.start = rule->uid, .end = rule->uid});
 	if (rule->suppress_default)
 		mnl_attr_put_u32(&request->header, FRA_SUPPRESS_PREFIXLEN, 0);
 }
@@ -69,6 +72,11 @@ static int rule_attr(const struct nlattr *attr, void *data)
 	uint16_t type = mnl_attr_get_type(attr);
 	if (type == FRA_PROTOCOL && mnl_attr_validate(attr, MNL_TYPE_U8) >= 0)
 		rule->protocol = mnl_attr_get_u8(attr);
+	if (type == FRA_UID_RANGE && mnl_attr_get_payload_len(attr) == sizeof(struct fib_rule_uid_range)) {
+		struct fib_rule_uid_range range;
+		memcpy(&range, mnl_attr_get_payload(attr), sizeof range);
+		rule->uid = range.start == range.end ? range.start : 0;
+	}
 	if ((type != FRA_PRIORITY && type != FRA_TABLE && type != FRA_FWMARK && type != FRA_SUPPRESS_PREFIXLEN) ||
 		mnl_attr_validate(attr, MNL_TYPE_U32) < 0)
 		return MNL_CB_OK;

@@ -15,6 +15,7 @@ struct netlink_rule {
 	uint32_t priority; /* the kernel tries the lower ones first */
 	uint32_t table;    /* where it looks; 254 is main */
 	uint32_t fwmark;   /* for packets with this mark; 0: whatever mark they have */
+	uint32_t uid;      /* for packets of this user; 0: whosever they are */
 	bool v4;
 	bool invert;           /* for all other packets than those */
 	bool suppress_default; /* a default route that is found there does not count */

@@ -48,6 +48,8 @@ void room_run(void (*body)(void))
 	pid_t pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
+		/* a failed assertion ends this process, instead of going on with the next test in it */
+		must(setenv("CMOCKA_TEST_ABORT", "1", 1) == 0, "environment");
 		room_enter();
 		body();
 		fflush(NULL);
@@ -62,7 +64,8 @@ void room_run(void (*body)(void))
 void room_write(const char *path, const char *text, unsigned mode)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-	must(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) && fchmod(fd, mode) == 0, path);
+	must(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text), path);
+	(void)fchmod(fd, mode); /* the kernel's switches have theirs */
 	close(fd);
 }
 
@@ -105,7 +108,8 @@ int room_shell(const char *command)
 	}
 	close(ends[1]);
 	size_t at = 0;
-	for (ssize_t n; at < sizeof room_said - 1 && (n = read(ends[0], room_said + at, sizeof room_said - 1 - at)) > 0;)
+	for (ssize_t n;
+		at < sizeof room_said - 1 && (n = read(ends[0], room_said + at, sizeof room_said - 1 - at)) > 0;)
 		at += (size_t)n;
 	room_said[at] = '\0';
 	close(ends[0]);

@@ -1,6 +1,6 @@
 /*
- * A room of its own for a test that changes the host: network and mount namespaces, a private /run, /etc/hosts, PATH and
- * configuration folder. Each test runs in a child process, so that nothing has to be undone. Needs root: without it
+ * A room of its own for a test that changes the host: network and mount namespaces, a private /run, /etc/hosts, PATH
+ * and configuration folder. Each test runs in a child process, so that nothing has to be undone. Needs root: without it
  * tests are skipped.
  */
 #pragma once
