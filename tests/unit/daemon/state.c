@@ -116,13 +116,33 @@ static void a_known_lease_is_not_written_again(void **unused)
 		keep(s, 1, 5, OK);
 	assert_true(content_of(log) == before);
 
-	/* Who came is written when that is due, once. */
+	state_close(s);
+}
+
+/* Once a minute, for all who came. */
+static void who_came_is_noted_when_that_is_due(void **unused)
+{
+	(void)unused;
 	struct fault fault;
+	struct state *s = open_state();
+	struct store_lease lease = {.address = address(5), .given_at = 1000, .last_seen = 1000, .name = "somebody"};
+	memset(lease.key_id, 1, sizeof lease.key_id);
+	assert_int_equal(store_lease_put(state_store(s), &lease, &fault), OK);
+	state_close(s);
+
+	s = open_state();
+	assert_true(state_tick(s, clock_now(), &fault) == USEC_NEVER);
+	keep(s, 1, 5, OK);
 	usec due = state_tick(s, clock_now(), &fault);
 	assert_true(due != USEC_NEVER && due > clock_now());
+	assert_true(state_lease(s, 0, &lease) && lease.last_seen == 1000);
 	assert_true(state_tick(s, due, &fault) == USEC_NEVER);
 	assert_int_equal(fault.code, OK);
-	assert_true(content_of(log) != before);
+	assert_true(state_lease(s, 0, &lease) && lease.last_seen > 1000);
+	state_close(s);
+
+	s = open_state();
+	assert_true(state_lease(s, 0, &lease) && lease.last_seen > 1000 && lease.given_at == 1000);
 	state_close(s);
 }
 
@@ -183,6 +203,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(leases_are_there_after_a_restart, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(a_known_lease_is_not_written_again, make_folder, remove_folder),
+		cmocka_unit_test_setup_teardown(who_came_is_noted_when_that_is_due, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(another_keys_address_is_refused, make_folder, remove_folder),
 		cmocka_unit_test_setup_teardown(what_is_dropped_is_free, make_folder, remove_folder),
 		cmocka_unit_test(none_keeps_nothing),
