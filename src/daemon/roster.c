@@ -252,10 +252,15 @@ static enum err list_peer(struct roster *r, enum roster_source source, const str
 	return OK;
 }
 
+/* In this round: one of before may have had the name, too. */
 static bool is_listed_name(const struct roster *r, const char *name)
 {
-	struct roster_peer found;
-	return roster_find(r, name, &found) && r->entries[found.number]->round == r->round;
+	for (size_t i = 0; i < r->size; i++) {
+		const struct entry *e = r->entries[i];
+		if (e && e->round == r->round && strcmp(e->peer.config->name, name) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* An unchanged file of the folder is the common case: nothing is to be done then. */
@@ -284,6 +289,14 @@ static bool is_same_section(struct roster *r, const struct config_peer *section)
 	return true;
 }
 
+static bool has_section(const struct config *file, const char *name)
+{
+	for (size_t i = 0; i < file->peer_count; i++)
+		if (strcmp(file->peers[i].name, name) == 0)
+			return true;
+	return false;
+}
+
 static void list_folder(struct roster *r)
 {
 	struct authorized keys;
@@ -300,6 +313,11 @@ static void list_folder(struct roster *r)
 		struct config_peer own;
 		struct fault fault;
 		const struct authorized_key *key = &keys.items[i];
+		if (has_section(r->file, key->name)) {
+			log_warning("AuthorizedKeys: %s.pub is left out: the section [peer %s] counts", key->name,
+				key->name);
+			continue;
+		}
 		if (is_as_before(r, key->name, key->key_id))
 			continue;
 		if (config_peer_from(&own, key->name, key->key_id, NULL, NULL, 0, &fault) != OK ||
