@@ -109,8 +109,10 @@ static void on_notice(void *context, enum notice notice, const char *peer, const
 	world_log(&c->world, "host %u: %s", h->number, text);
 	if (h->number == SERVER)
 		return;
-	if (notice == NOTICE_ESTABLISHED)
+	if (notice == NOTICE_ESTABLISHED) {
 		m->refused = 0;
+		crowd_reconfigure_soon(c);
+	}
 	if (notice != NOTICE_REJECTED)
 		return;
 	const struct reject_reason *reason = initiator_reason(h->engine->peers[m->server_number]->initiator);

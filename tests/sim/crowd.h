@@ -91,3 +91,5 @@ void crowd_deliver(struct host *h, const struct iovec *iov, int n);
 void crowd_trouble_start(struct crowd *c, usec until);
 /* Another configuration for a running server: all sessions go on, but for those whose lease ends by it. */
 void crowd_reconfigure(struct crowd *c, enum pools pools);
+/* A client has just heard that it is in, which the server does not know yet: sometimes that is when it happens. */
+void crowd_reconfigure_soon(struct crowd *c);

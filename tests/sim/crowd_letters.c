@@ -96,20 +96,37 @@ void crowd_deliver(struct host *h, const struct iovec *iov, int n)
 		deliver_at_client(c, h->number, letter);
 }
 
-/* Some address that a client has; NULL: nobody has one. */
+/* Some address that a client has, or had; NULL: nobody has one. */
 static const struct book_entry *any_lease(struct crowd *c)
 {
+	if (c->book.n && random_chance(&c->random, 100))
+		return &c->book.entries[random_below(&c->random, (uint32_t)c->book.n)];
 	const struct book_entry *e = book_at(&c->book, random_below(&c->random, 2 * CLIENTS));
 	return e ? e : book_at(&c->book, 0);
 }
 
-/* A client's own address of that family, or another's; false: it has none. */
+/* One that it had before, if there was one. */
+static bool choose_former(const struct crowd *c, struct letter *letter)
+{
+	for (size_t i = 0; i < c->book.n; i++) {
+		const struct book_entry *e = &c->book.entries[i];
+		if (e->client == letter->from && e->until != USEC_NEVER && e->address.v4 == letter->to.v4) {
+			letter->source = e->address;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A client's own address of that family, or another's, or one that it had before; false: it has none. */
 static bool choose_source(struct crowd *c, struct letter *letter)
 {
 	const struct member *m = &c->members[letter->from];
 	const struct book_entry *other = random_chance(&c->random, 50) ? any_lease(c) : NULL;
 	bool v4 = letter->to.v4;
-	if (other && other->client != letter->from && other->address.v4 == v4) {
+	if (random_chance(&c->random, 50) && choose_former(c, letter))
+		return true; /* it may be its own again when the letter comes out */
+	if (other && other->client != letter->from && other->until == USEC_NEVER && other->address.v4 == v4) {
 		letter->source = other->address;
 		letter->is_forged = true;
 	} else if (v4 && m->has_network && random_chance(&c->random, 200)) {

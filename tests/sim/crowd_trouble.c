@@ -132,17 +132,22 @@ void crowd_reconfigure(struct crowd *c, enum pools pools)
 		had_lease[i] = book_of(&c->book, i, true);
 	}
 	crowd_set_pools(c, pools);
+	enum padding old = config->padding;
 	if (random_chance(r, 300))
-		config->padding = config->padding == PADDING_NONE ? PADDING_BUCKETS : PADDING_NONE;
+		config->padding = old == PADDING_NONE ? PADDING_BUCKETS : PADDING_NONE;
 	if (random_chance(r, 300))
 		config->push.mtu = (uint16_t)random_between(r, 1280, 1420);
 	if (random_chance(r, 300))
 		config->are_peers_apart = !config->are_peers_apart;
 	world_log(&c->world, "reconfigured: pools %d, padding %d, mtu %u, apart %d", (int)pools, (int)config->padding,
 		config->push.mtu, config->are_peers_apart);
+	struct engine_config wanted = *config;
+	if (old == PADDING_NONE) /* in the midst of it a lease may end, whose holder is told so as before */
+		config->padding = PADDING_NONE;
 	c->may_drop = true;
-	if (engine_reconfigure(c->hosts[SERVER].engine, config, host_clock(&c->hosts[SERVER])) != OK)
+	if (engine_reconfigure(c->hosts[SERVER].engine, &wanted, host_clock(&c->hosts[SERVER])) != OK)
 		world_fail(&c->world, "the server cannot be reconfigured");
+	config->padding = wanted.padding;
 	c->may_drop = false;
 	for (uint32_t i = 1; i < MEMBERS; i++) {
 		bool has_lost = had_lease[i] && !book_of(&c->book, i, true);
@@ -157,6 +162,21 @@ static void is_reconfigured(struct crowd *c)
 {
 	if (c->hosts[SERVER].engine)
 		crowd_reconfigure(c, c->is_calm ? c->pools : (enum pools)random_below(&c->random, POOLS_COUNT));
+}
+
+static void reconfigures(void *context, void *owned)
+{
+	struct crowd *c = context;
+	(void)owned;
+	is_reconfigured(c);
+	host_wake(&c->hosts[SERVER]);
+}
+
+void crowd_reconfigure_soon(struct crowd *c)
+{
+	usec latency = c->network.conditions.latency;
+	if (c->world.now < c->trouble_ends && random_chance(&c->random, 30))
+		world_at(&c->world, c->world.now + random_between(&c->random, 1, latency), reconfigures, c, NULL);
 }
 
 static void trouble(void *context, void *owned)
