@@ -224,7 +224,7 @@ json_t *report_status(const struct report_source *source, usec now)
 	return o;
 }
 
-json_t *report_notice(enum notice notice, const char *peer, const char *text)
+const char *report_notice_name(enum notice notice)
 {
 	static const char *const names[] = {
 		[NOTICE_ESTABLISHED] = "established",
@@ -236,6 +236,11 @@ json_t *report_notice(enum notice notice, const char *peer, const char *text)
 		[NOTICE_PATH] = "path",
 		[NOTICE_LEASE] = "lease",
 	};
-	return json_pack("{s:s, s:s?, s:s, s:I}", "event", names[notice], "peer", peer, "text", text, "time",
+	return names[notice];
+}
+
+json_t *report_notice(enum notice notice, const char *peer, const char *text)
+{
+	return json_pack("{s:s, s:s?, s:s, s:I}", "event", report_notice_name(notice), "peer", peer, "text", text, "time",
 		(json_int_t)(clock_wall() / USEC_PER_SEC));
 }

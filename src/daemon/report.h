@@ -45,6 +45,8 @@ json_t *report_leases(const struct report_source *source);
 /* GET /v1/counters */
 json_t *report_counters(const struct report_source *source);
 
+/* "established", ...: the word for an event, in the log and in GET /v1/events. */
+const char *report_notice_name(enum notice notice);
 /* A line of GET /v1/events: what the engine's notice says. `peer` may be NULL. */
 json_t *report_notice(enum notice notice, const char *peer, const char *text);
 

@@ -36,19 +36,6 @@ static void on_tunnel_mtu(void *context, uint32_t mtu)
 	daemon_set_mtu(d);
 }
 
-static const char *word_of(enum notice notice)
-{
-	static const char *const words[] = {[NOTICE_ESTABLISHED] = "established",
-		[NOTICE_REJECTED] = "rejected",
-		[NOTICE_REFUSED] = "refused",
-		[NOTICE_LOST] = "lost",
-		[NOTICE_MOVED] = "moved",
-		[NOTICE_CLOSED] = "closed",
-		[NOTICE_PATH] = "path",
-		[NOTICE_LEASE] = "lease"};
-	return words[notice];
-}
-
 static void on_notice(void *context, enum notice notice, const char *peer, const char *text)
 {
 	struct daemon *d = context;
@@ -57,7 +44,7 @@ static void on_notice(void *context, enum notice notice, const char *peer, const
 		level = LOG_LEVEL_WARNING;
 	else if (notice == NOTICE_PATH)
 		level = LOG_LEVEL_DEBUG;
-	log_event(level, word_of(notice), peer, "%s", text);
+	log_event(level, report_notice_name(notice), peer, "%s", text);
 	if (d->control && control_server_has_listeners(d->control))
 		control_server_event(d->control, report_notice(notice, peer, text));
 }

@@ -109,8 +109,11 @@ static enum err grant(struct peer *p, const struct prefix *address, struct rejec
 			fault.text[0] ? fault.text : err_text(err));
 		return err;
 	}
-	if (!is_held)
+	if (!is_held) {
+		char text[ADDR_TEXT_LEN];
 		p->leased[p->n_leased++] = *address;
+		peer_notice(p, NOTICE_LEASE, "%s has %s", p->name, addr_format_ip(address->ip, text));
+	}
 	return OK;
 }
 
