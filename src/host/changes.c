@@ -82,8 +82,8 @@ static enum err routing_apply(struct changes *changes, const struct keeper_facts
 }
 
 /* Most hosts do without. */
-static void return_apply(struct changes *changes, const struct config *config, const struct keeper_facts *facts,
-	struct fault *warning)
+static void return_apply(
+	struct changes *changes, const struct config *config, const struct keeper_facts *facts, struct fault *warning)
 {
 	uint32_t wanted = facts->table && (facts->default_v4 || facts->default_v6) ? facts->fwmark : 0;
 	struct fault own = {0};

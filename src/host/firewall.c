@@ -2,46 +2,27 @@
 
 #include "host/lookup.h"
 #include "host/program.h"
+#include "host/tunnel_name.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ESCAPED_MAX 64
-
-static const char *const kinds[] = {[FIREWALL_KILL_SWITCH] = "kill", [FIREWALL_MASQUERADE] = "nat", [FIREWALL_RETURN] = "return"};
-
-const char *firewall_name(const char *instance, char out[static FIREWALL_NAME_SIZE])
-{
-	size_t at = 0;
-	uint64_t hash = 0xcbf29ce484222325U; /* FNV-1a */
-	for (const unsigned char *c = (const unsigned char *)instance; *c; c++) {
-		hash = (hash ^ *c) * 0x100000001b3U;
-		if (at <= ESCAPED_MAX && isalnum(*c) && *c < 0x80)
-			out[at++] = (char)*c;
-		else if (at <= ESCAPED_MAX)
-			at += (size_t)snprintf(out + at, 4, "_%02x", *c);
-	}
-	out[at] = '\0';
-	/* no escape begins with _h */
-	if (at > ESCAPED_MAX)
-		(void)snprintf(out, FIREWALL_NAME_SIZE, "_h%016llx", (unsigned long long)hash);
-	return out;
-}
+static const char *const kinds[] = {
+	[FIREWALL_KILL_SWITCH] = "kill", [FIREWALL_MASQUERADE] = "nat", [FIREWALL_RETURN] = "return"};
 
 /* A script in the making. */
 struct script {
 	FILE *file;
 	char *text; /* owned */
 	size_t len;
-	char table[FIREWALL_NAME_SIZE + 16];
+	char table[TUNNEL_NAME_SIZE + 16];
 };
 
-static const char *table_name(enum firewall_table table, const char *instance, char out[static FIREWALL_NAME_SIZE + 16])
+static const char *table_name(enum firewall_table table, const char *instance, char out[static TUNNEL_NAME_SIZE + 16])
 {
-	char name[FIREWALL_NAME_SIZE];
-	(void)snprintf(out, FIREWALL_NAME_SIZE + 16, "jorm_%s_%s", kinds[table], firewall_name(instance, name));
+	char name[TUNNEL_NAME_SIZE];
+	(void)snprintf(out, TUNNEL_NAME_SIZE + 16, "jorm_%s_%s", kinds[table], tunnel_name(instance, name));
 	return out;
 }
 
@@ -165,7 +146,7 @@ enum err firewall_return(const char *instance, uint32_t mark, struct fault *faul
 
 enum err firewall_remove(enum firewall_table table, const char *instance, bool *ret_any, struct fault *fault)
 {
-	char nft[PATH_MAX], name[FIREWALL_NAME_SIZE + 16], said[64];
+	char nft[PATH_MAX], name[TUNNEL_NAME_SIZE + 16], said[64];
 	int code = 0;
 	if (!program_find("nft", nft))
 		return OK;

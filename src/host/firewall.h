@@ -1,6 +1,7 @@
 /*
- * The kill switch, masquerading and the way back of a full tunnel's own datagrams, as tables of nftables: one of each kind for a tunnel, replaced as a whole in one
- * transaction by the program nft (docs/decisions/0013). Knows no state: what is there is asked of the kernel.
+ * The kill switch, masquerading and the way back of a full tunnel's own datagrams, as tables of nftables: one of each
+ * kind for a tunnel, replaced as a whole in one transaction by the program nft (docs/decisions/0013). Knows no state:
+ * what is there is asked of the kernel.
  */
 #pragma once
 
@@ -31,9 +32,3 @@ enum err firewall_return(const char *instance, uint32_t mark, struct fault *faul
 
 /* OK also when there was none, or there is no nft; *ret_any (may be NULL) is set when there was one. */
 enum err firewall_remove(enum firewall_table table, const char *instance, bool *ret_any, struct fault *fault);
-
-/*
- * A name made of letters, digits and _ that no other instance has: other bytes become _XX; very long ones a hash.
- */
-#define FIREWALL_NAME_SIZE 96
-const char *firewall_name(const char *instance, char out[static FIREWALL_NAME_SIZE]);

@@ -31,16 +31,17 @@ static char *command_of(const char *command, const char *interface)
 	return text;
 }
 
-static enum err hook_run(const char *command, const char *const *extra, const char *key, struct fault *fault)
+static enum err hook_run(
+	const char *command, const char *const *extra, unsigned limit_s, const char *key, struct fault *fault)
 {
 	int code = 0;
 	struct fault own = {0};
 	struct program shell = {
-		.argv = (const char *const[]){"/bin/sh", "-c", command, NULL}, .extra = extra, .limit_s = HOOK_LIMIT_S};
+		.argv = (const char *const[]){"/bin/sh", "-c", command, NULL}, .extra = extra, .limit_s = limit_s};
 	enum err err = program_run(&shell, &code, &own);
 	if (err == ERR_STATE)
-		return fault_set(fault, err, "%s: the command '%.*s' did not end within %d s and was killed", key,
-			QUOTED_MAX, command, HOOK_LIMIT_S);
+		return fault_set(fault, err, "%s: the command '%.*s' did not end within %u s and was killed", key,
+			QUOTED_MAX, command, limit_s);
 	if (err)
 		return fault_set(fault, err, "%s: %s", key, own.text);
 	if (code)
@@ -73,22 +74,22 @@ static const struct config_strings *commands_of(
 	return commands[hook];
 }
 
-enum err hooks_run(
-	const struct config *config, enum keeper_hook hook, size_t index, const char *interface, struct fault *fault)
+enum err hooks_run(const struct config *config, const struct hook_call *call, struct fault *fault)
 {
 	char *variables[4] = {0}, *command = NULL;
 	const char *key;
-	const struct config_strings *commands = commands_of(config, hook, &key);
-	if (index >= commands->count)
+	const struct config_strings *commands = commands_of(config, call->hook, &key);
+	if (call->index >= commands->count)
 		return ERR_NOT_FOUND;
-	if (!*interface && strstr(commands->items[index], "%i"))
+	const char *written = commands->items[call->index];
+	if (!*call->interface && strstr(written, "%i"))
 		return fault_set(fault, ERR_STATE,
 			"%s: %%i is not known before the interface is there: give it a Name in [interface]", key);
 	enum err err = OK;
-	if (!variables_make(variables, config, interface) || !(command = command_of(commands->items[index], interface)))
+	if (!variables_make(variables, config, call->interface) || !(command = command_of(written, call->interface)))
 		err = fault_set(fault, ERR_NOMEM, "out of memory");
 	if (!err)
-		err = hook_run(command, (const char *const *)variables, key, fault);
+		err = hook_run(command, (const char *const *)variables, call->limit_s, key, fault);
 	free(command);
 	for (size_t i = 0; i < 3; i++)
 		free(variables[i]);

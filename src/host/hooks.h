@@ -7,12 +7,16 @@
 
 #include <stddef.h>
 
-#define HOOK_LIMIT_S 60
+struct hook_call {
+	enum keeper_hook hook;
+	size_t index;          /* of the kind's commands */
+	const char *interface; /* empty: none is known yet */
+	unsigned limit_s;
+};
 
 /*
- * Runs the index-th command of a kind by /bin/sh -c: %i is the interface, JORM_INTERFACE, JORM_TUNNEL and JORM_CONFIG
- * are in the environment, output goes to our stderr. `interface` is empty when none is known yet. ERR_NOT_FOUND: there
- * are fewer; ERR_STATE: it failed or took longer than HOOK_LIMIT_S; ERR_NOMEM, ERR_IO.
+ * Runs one command by /bin/sh -c: %i is the interface, JORM_INTERFACE, JORM_TUNNEL and JORM_CONFIG are in the
+ * environment, output goes to our stderr. ERR_NOT_FOUND: there are fewer; ERR_STATE: it failed or took longer than
+ * limit_s; ERR_NOMEM, ERR_IO.
  */
-enum err hooks_run(
-	const struct config *config, enum keeper_hook hook, size_t index, const char *interface, struct fault *fault);
+enum err hooks_run(const struct config *config, const struct hook_call *call, struct fault *fault);

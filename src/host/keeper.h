@@ -44,7 +44,7 @@ int keeper_fd(const struct keeper *keeper);
 pid_t keeper_pid(const struct keeper *keeper);
 
 /* Its standard error, and that of hooks, is this from now on: `jorm up` turns its own into the log when all is set up.
- * `fd` stays the caller's. ERR_STATE, ERR_IO. */
+ * `fd`, of a regular file, stays the caller's. ERR_PERMISSION: it is none; ERR_STATE, ERR_IO. */
 enum err keeper_log(struct keeper *keeper, int fd, struct fault *fault);
 
 /*

@@ -11,6 +11,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/rtnetlink.h>
 #include <poll.h>
 #include <signal.h>
@@ -18,10 +19,13 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define STOP_LIMIT_S 10 /* from the order to stop to the end */
-#define LOCK_WAIT_S 10  /* for the keeper of a daemon that has died just now */
+#define HOOK_LIMIT_S 60
+#define LOCK_WAIT_S 10 /* for the keeper of a daemon that has died just now */
 
 /* Where the two sockets are, after everything else has been closed. */
 enum { ORDERS = STDERR_FILENO + 1, QUESTIONS, FIRST_UNUSED };
@@ -48,10 +52,13 @@ typedef enum err handler(struct process *p, const union keeper_any_order *order,
 
 static enum err handle_hook(struct process *p, const union keeper_any_order *order, int *fd, struct fault *fault)
 {
-	const char *interface = *p->interface ? p->interface : p->config->name;
 	if (order->hook.hook > KEEPER_POST_DOWN)
 		return fault_set(fault, ERR_FORMAT, "there is no such hook");
-	return hooks_run(p->config, (enum keeper_hook)order->hook.hook, order->hook.index, interface, fault);
+	struct hook_call call = {.hook = (enum keeper_hook)order->hook.hook,
+		.index = order->hook.index,
+		.interface = *p->interface ? p->interface : p->config->name,
+		.limit_s = HOOK_LIMIT_S};
+	return hooks_run(p->config, &call, fault);
 }
 
 /* The configuration's, or one of those that are taken when it says nothing; and always the same. */
@@ -136,8 +143,17 @@ static enum err handle_open(struct process *p, const union keeper_any_order *ord
 
 static enum err handle_log(struct process *p, const union keeper_any_order *order, int *fd, struct fault *fault)
 {
+	struct stat st;
+	struct statfs fs;
 	if (*fd < 0)
 		return fault_set(fault, ERR_FORMAT, "there is no descriptor for the log");
+	/* what root writes must neither wait for somebody, nor mean something to the kernel */
+	if (fstat(*fd, &st) < 0 || !S_ISREG(st.st_mode) || fstatfs(*fd, &fs) < 0 || fs.f_type == PROC_SUPER_MAGIC ||
+		fs.f_type == SYSFS_MAGIC || fs.f_type == CGROUP2_SUPER_MAGIC) {
+		close(*fd);
+		*fd = -1;
+		return fault_set(fault, ERR_PERMISSION, "the log has to be a regular file");
+	}
 	int done = dup2(*fd, STDERR_FILENO);
 	close(*fd);
 	*fd = -1;

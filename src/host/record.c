@@ -1,7 +1,7 @@
 #include "host/record.h"
 
 #include "host/child.h"
-#include "host/firewall.h"
+#include "host/tunnel_name.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -53,12 +53,12 @@ static enum err folder_make(struct fault *fault)
 
 int record_file_open(char path[static PATH_MAX], const char *kind, const char *instance, bool make, struct fault *fault)
 {
-	char name[FIREWALL_NAME_SIZE] = "";
+	char name[TUNNEL_NAME_SIZE] = "";
 	struct stat st;
 	if (make && folder_make(fault))
 		return -1;
 	(void)snprintf(path, PATH_MAX, "%s/%s-%llu%s%s", FOLDER, kind, namespace_number(), instance ? "-" : "",
-		instance ? firewall_name(instance, name) : "");
+		instance ? tunnel_name(instance, name) : "");
 	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (make ? O_CREAT : 0), 0600);
 	if (fd < 0) {
 		(void)fault_errno(fault, "cannot open %s", path);

@@ -191,24 +191,6 @@ static void test_a_refusal_changes_nothing(void **state)
 	room_run(refused_body);
 }
 
-static void test_names_of_tables(void **state)
-{
-	char a[FIREWALL_NAME_SIZE], b[FIREWALL_NAME_SIZE], instance[256];
-	assert_string_equal(firewall_name("office", a), "office");
-	assert_string_equal(firewall_name("my-vpn.2", a), "my_2dvpn_2e2");
-	assert_string_equal(firewall_name("a_2d", a), "a_5f2d");
-	assert_string_equal(firewall_name("a;}\xff", a), "a_3b_7d_ff");
-	memset(instance, 'x', sizeof instance - 1);
-	instance[sizeof instance - 1] = '\0';
-	assert_int_equal(strlen(firewall_name(instance, a)), 18);
-	instance[254] = 'y';
-	assert_string_not_equal(firewall_name(instance, b), a);
-	instance[64] = '\0';
-	assert_string_equal(firewall_name(instance, a), instance);
-	memset(instance, '-', 65);
-	assert_true(strlen(firewall_name(instance, a)) < FIREWALL_NAME_SIZE);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -217,7 +199,6 @@ int main(void)
 		cmocka_unit_test(test_kill_switch_for_rerouted_packets),
 		cmocka_unit_test(test_masquerade),
 		cmocka_unit_test(test_a_refusal_changes_nothing),
-		cmocka_unit_test(test_names_of_tables),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

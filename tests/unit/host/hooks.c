@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void runs_body(void)
@@ -51,6 +52,27 @@ static void fails_body(void)
 static void test_failures_are_told(void **state)
 {
 	room_run(fails_body);
+}
+
+/* Of two that hang the first is killed; the second is another call. */
+static void slow_body(void)
+{
+	struct fault fault = {0};
+	struct config *config = room_config("office", "PostUp = exec cat " ROOM "/fifo\nPostUp = true\n");
+	assert_int_equal(mkfifo(ROOM "/fifo", 0600), 0);
+	struct hook_call call = {.hook = KEEPER_POST_UP, .interface = "snk0", .limit_s = 1};
+	assert_int_equal(hooks_run(config, &call, &fault), ERR_STATE);
+	assert_fault(&fault, ERR_STATE, "PostUp: the command 'exec cat " ROOM "/fifo' did not end within 1 s");
+	call.index++;
+	assert_int_equal(hooks_run(config, &call, &fault), OK);
+	call.index++;
+	assert_int_equal(hooks_run(config, &call, &fault), ERR_NOT_FOUND);
+	config_free(config);
+}
+
+static void test_a_slow_one_is_killed(void **state)
+{
+	room_run(slow_body);
 }
 
 static void unknown_name_body(void)
@@ -162,6 +184,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_runs_in_order_with_the_names),
 		cmocka_unit_test(test_failures_are_told),
+		cmocka_unit_test(test_a_slow_one_is_killed),
 		cmocka_unit_test(test_an_unknown_interface_is_no_empty_word),
 		cmocka_unit_test(test_inherits_nothing),
 		cmocka_unit_test(test_a_program_that_hangs_is_killed_with_its_children),

@@ -369,6 +369,17 @@ static void log_body(void)
 	assert_string_equal(room_read(ROOM "/log"), "here I am\nand here\n");
 	keeper_stop(keeper, false);
 
+	/* nothing that could make root wait, or that the kernel reads */
+	static const char *const others[] = {"/dev/null", "/proc/self/comm"};
+	for (size_t i = 0; i < 2; i++) {
+		fd = open(others[i], O_RDWR | O_CLOEXEC);
+		assert_true(fd >= 0);
+		keeper = room_keeper(config);
+		assert_int_equal(keeper_log(keeper, fd, NULL), ERR_PERMISSION);
+		keeper_stop(keeper, false);
+		close(fd);
+	}
+
 	/* and what the keeper says itself */
 	keeper = room_keeper(config);
 	fd = open(ROOM "/log", O_WRONLY | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);

@@ -45,7 +45,7 @@ static void assert_refused(struct keeper *keeper, const char *path, enum err cod
 static struct config *scene_make(void)
 {
 	shell("cd " ROOM " && mkdir sub elsewhere state state/keys state/more && echo -n own >own.priv && echo -n psk "
-			 ">elsewhere/psk && "
+	      ">elsewhere/psk && "
 	      "echo -n deep >sub/deep && echo -n other >elsewhere/other && echo -n secret >/run/secret && "
 	      "echo -n peer >state/keys/a.pub && echo -n more >state/more/b.pub && echo -n linked >state/linked.psk && "
 	      "ln -s sub/deep inner && ln -s /run/secret outer && ln -s ../../run/secret dots && mkfifo fifo && "
