@@ -390,6 +390,32 @@ static void test_parts_that_do_not_fit_lose_their_message_only(void **state)
 	stream_free(s);
 }
 
+/* Ours are filled but for the last; others may cut theirs as they like. The message stays until the next call. */
+static void test_parts_may_have_any_size(void **state)
+{
+	(void)state;
+	static const size_t sizes[] = {0, 1, 5000, 0, 3, STREAM_PART_MAX, 10000};
+	static uint8_t body[CONTROL_MESSAGE_MAX];
+	const uint8_t parts = sizeof sizes / sizeof *sizes;
+	struct seeded seed = {7};
+	struct stream *s;
+	struct view m;
+	seeded_bytes(&seed, body, sizeof body);
+	assert_err(stream_new(&s), OK);
+	size_t at = 0;
+	for (uint8_t i = 0; i < parts; i++) {
+		struct control_part p = {.id = (uint16_t)(i + 1), .type = 5, .part = i, .parts = parts};
+		p.body = VIEW(body + at, sizes[i]);
+		assert_err(feed(s, p, &m), i + 1 < parts ? ERR_AGAIN : OK);
+		at += sizes[i];
+	}
+	assert_int_equal(m.len, at);
+	assert_memory_equal(m.data, body, at);
+	assert_err(stream_send(s, CONTROL_CLOSE, VIEW(NULL, 0)), OK); /* this is no such call */
+	assert_memory_equal(m.data, body, at);
+	stream_free(s);
+}
+
 static void test_acknowledgements_of_other_parts_count_for_nothing(void **state)
 {
 	(void)state;
@@ -438,6 +464,7 @@ int main(void)
 		cmocka_unit_test(test_a_part_on_its_way_is_repeated_though_its_message_is_dropped),
 		cmocka_unit_test(test_a_confirmed_message_counts_as_acknowledged),
 		cmocka_unit_test(test_parts_that_do_not_fit_lose_their_message_only),
+		cmocka_unit_test(test_parts_may_have_any_size),
 		cmocka_unit_test(test_acknowledgements_of_other_parts_count_for_nothing),
 		cmocka_unit_test(test_malformed_bodies_change_nothing),
 	};
