@@ -105,7 +105,7 @@ static enum err dns_apply(
 	struct fault own = {0};
 	enum err err = OK;
 	if (facts->dns.server_count || facts->dns.domains.count) {
-		bool is_default = facts->table && (facts->default_v4 || facts->default_v6);
+		bool is_default = facts->default_v4 || facts->default_v6;
 		changes->dns = true;
 		err = dns_set(facts->interface, &facts->dns, is_default, &own);
 		if (err == ERR_UNSUPPORTED) {

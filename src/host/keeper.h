@@ -44,7 +44,8 @@ int keeper_fd(const struct keeper *keeper);
 pid_t keeper_pid(const struct keeper *keeper);
 
 /* Its standard error, and that of hooks, is this from now on: `jorm up` turns its own into the log when all is set up.
- * `fd`, of a regular file, stays the caller's. ERR_PERMISSION: it is none; ERR_STATE, ERR_IO. */
+ * `fd`, of a regular file (or what it is already), stays the caller's. ERR_PERMISSION: it is none; ERR_STATE, ERR_IO.
+ */
 enum err keeper_log(struct keeper *keeper, int fd, struct fault *fault);
 
 /*
@@ -67,10 +68,11 @@ struct keeper_facts {
 };
 /*
  * Makes the host as configuration and facts say: kill switch, masquerading and forwarding, policy rules, DNS.
- * Idempotent; called again when the facts change. On an error it leaves off; what was done is undone at the end.
- * ERR_NOT_FOUND: the program nft is missing; ERR_PERMISSION: the facts contradict the configuration; ERR_TOO_BIG: more
- * than 16 name servers or search domains; ERR_FORMAT, ERR_STATE, ERR_FULL, ERR_UNSUPPORTED, ERR_IO, with the remedy. A
- * host without systemd-resolved and resolvconf is no error: the log has a warning.
+ * Idempotent; called again when the facts change, or the configuration (else it costs nothing). On an error it leaves
+ * off; what was done is undone at the end. ERR_NOT_FOUND: the program nft is missing; ERR_PERMISSION: the facts
+ * contradict the configuration; ERR_TOO_BIG: more than 16 name servers or search domains; ERR_FORMAT, ERR_STATE,
+ * ERR_FULL, ERR_UNSUPPORTED, ERR_IO, with the remedy. A host without systemd-resolved and resolvconf is no error: the
+ * log has a warning.
  */
 enum err keeper_apply(struct keeper *keeper, const struct keeper_facts *facts, struct fault *fault);
 

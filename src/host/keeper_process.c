@@ -37,6 +37,8 @@ struct process {
 	struct changes changes;
 	struct lookups lookups;
 	char interface[CONFIG_IFNAME_LEN]; /* empty: not told yet */
+	struct order_apply applied; /* the last one, if it could be done and the configuration is still the same */
+	bool is_applied;
 	bool stopping, lift;
 };
 
@@ -100,6 +102,9 @@ static enum err handle_apply(struct process *p, const union keeper_any_order *or
 			.domains = {.items = domains, .count = a->domain_count}}};
 	if (!message_is_apply(a))
 		return fault_set(fault, ERR_FORMAT, "the daemon's order has impossible values");
+	/* a server's daemon asks after each change of its peers: nothing new costs nothing */
+	if (p->is_applied && memcmp(a, &p->applied, sizeof *a) == 0)
+		return OK;
 	if (!interface_is_ours(p, a->interface) || !mark_is_ours(p, a->fwmark) || !table_is_ours(p, a->table))
 		return fault_set(fault, ERR_PERMISSION,
 			"the interface %s, mark 0x%x or table %u is not what the configuration says", a->interface,
@@ -109,6 +114,8 @@ static enum err handle_apply(struct process *p, const union keeper_any_order *or
 	memcpy(facts.interface, a->interface, sizeof facts.interface);
 	memcpy(p->interface, a->interface, sizeof p->interface);
 	enum err err = changes_apply(&p->changes, p->config, &facts, &warning, fault);
+	p->is_applied = err == OK;
+	p->applied = *a;
 	if (warning.code)
 		warn(warning.text);
 	return err;
@@ -131,6 +138,7 @@ static enum err handle_reload(struct process *p, const union keeper_any_order *o
 		return err;
 	config_free(p->reloaded);
 	p->config = p->reloaded = config;
+	p->is_applied = false;
 	return OK;
 }
 
@@ -141,23 +149,30 @@ static enum err handle_open(struct process *p, const union keeper_any_order *ord
 	return opening_open(&p->opening, p->config, order->open.path, fd, fault);
 }
 
+/* What root writes must neither wait for somebody, nor mean something to the kernel. */
+static bool is_log(int fd)
+{
+	struct stat st, now;
+	struct statfs fs;
+	if (fd < 0 || fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
+		return false;
+	if (fstat(STDERR_FILENO, &now) == 0 && now.st_dev == st.st_dev && now.st_ino == st.st_ino)
+		return true;
+	return S_ISREG(st.st_mode) && fs.f_type != PROC_SUPER_MAGIC && fs.f_type != SYSFS_MAGIC &&
+	       fs.f_type != CGROUP2_SUPER_MAGIC;
+}
+
 static enum err handle_log(struct process *p, const union keeper_any_order *order, int *fd, struct fault *fault)
 {
-	struct stat st;
-	struct statfs fs;
-	if (*fd < 0)
-		return fault_set(fault, ERR_FORMAT, "there is no descriptor for the log");
-	/* what root writes must neither wait for somebody, nor mean something to the kernel */
-	if (fstat(*fd, &st) < 0 || !S_ISREG(st.st_mode) || fstatfs(*fd, &fs) < 0 || fs.f_type == PROC_SUPER_MAGIC ||
-		fs.f_type == SYSFS_MAGIC || fs.f_type == CGROUP2_SUPER_MAGIC) {
+	enum err err = OK;
+	if (!is_log(*fd))
+		err = fault_set(fault, ERR_PERMISSION, "the log has to be a regular file");
+	else if (dup2(*fd, STDERR_FILENO) < 0)
+		err = fault_errno(fault, "cannot change the log");
+	if (*fd >= 0)
 		close(*fd);
-		*fd = -1;
-		return fault_set(fault, ERR_PERMISSION, "the log has to be a regular file");
-	}
-	int done = dup2(*fd, STDERR_FILENO);
-	close(*fd);
 	*fd = -1;
-	return done < 0 ? fault_errno(fault, "cannot change the log") : OK;
+	return err;
 }
 
 static enum err handle_stop(struct process *p, const union keeper_any_order *order, int *fd, struct fault *fault)

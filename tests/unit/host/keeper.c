@@ -347,6 +347,15 @@ static void reload_body(void)
 	assert_int_equal(room_shell(KILL_TABLE), 1);
 	assert_int_equal(keeper_hook(keeper, KEEPER_POST_UP, &fault), OK);
 
+	/* what somebody has taken away is put back by a reload */
+	room_write(config->path, "[interface]\nPrivateKey = own.priv\nName = snk7\nKillSwitch = yes\n", 0600);
+	for (int twice = 0; twice < 2; twice++) {
+		assert_int_equal(keeper_reload(keeper, &fault), OK);
+		apply(keeper, config, &facts);
+		assert_int_equal(room_shell(KILL_TABLE), 0);
+		assert_int_equal(room_shell("nft flush ruleset"), 0);
+	}
+
 	assert_int_equal(unlink(config->path), 0);
 	assert_int_equal(keeper_reload(keeper, &fault), ERR_NOT_FOUND);
 	keeper_stop(keeper, false);
@@ -367,6 +376,11 @@ static void log_body(void)
 	close(fd);
 	assert_int_equal(keeper_hook(keeper, KEEPER_POST_UP, NULL), OK);
 	assert_string_equal(room_read(ROOM "/log"), "here I am\nand here\n");
+	keeper_stop(keeper, false);
+
+	/* what it is already is fine, whatever it is */
+	keeper = room_keeper(config);
+	assert_int_equal(keeper_log(keeper, STDERR_FILENO, NULL), OK);
 	keeper_stop(keeper, false);
 
 	/* nothing that could make root wait, or that the kernel reads */

@@ -203,7 +203,7 @@ static void descriptors_body(void)
 	}
 	assert_true(message_send(bare.orders[0], &without, sizeof without, -1));
 	assert_true(reply_take(&bare, &reply, NULL));
-	assert_int_equal(reply.err, ERR_FORMAT);
+	assert_int_equal(reply.err, ERR_PERMISSION);
 	assert_int_equal(room_shell(command), 0);
 	assert_string_equal(room_said, before);
 	bare_end(&bare);
