@@ -290,12 +290,12 @@ static enum err set_up_outside(struct daemon *d, struct fault *fault)
 		err = set_up_paths(d, fault);
 	if (err == OK)
 		err = sandbox_user_find(&d->user, d->config->user, fault);
-	if (err == OK)
-		err = keyfile_read_private(&d->identity, d->config->private_key, fault);
 	if (err == OK) /* before anything is changed: a second daemon for the same file stops here */
 		err = set_up_control(d, fault);
 	if (err == OK)
 		err = keeper_start(&d->keeper, d->config, fault);
+	if (err == OK) /* after the fork: the keeper, and what looks names up, have no copy of it */
+		err = keyfile_read_private(&d->identity, d->config->private_key, fault);
 	if (err == OK)
 		err = keeper_hook(d->keeper, KEEPER_PRE_UP, fault);
 	if (err == OK)
