@@ -3,18 +3,20 @@
 inject.c makes a thread of it do a system call, as an attacker's code in it would.
 """
 
+import ctypes
 import errno
 import os
 import pathlib
 import platform
 import re
+import shutil
 import signal
 import subprocess
 
 import pytest
 
 import wait
-from program import IS_SANITISED, JORM
+from program import IS_SANITISED, JORM, identity
 from traffic import answers
 
 pytestmark = pytest.mark.skipif(IS_SANITISED, reason="a build with sanitisers has no filter of system calls")
@@ -60,10 +62,8 @@ def pair(lab, user, **options):
 
 def landlock_version():
     """0: this kernel has none."""
-    numbers = {"x86_64": 444, "aarch64": 444}
-    create = numbers.get(platform.machine())
-    libc = __import__("ctypes").CDLL(None)
-    return max(0, libc.syscall(create, None, 0, 1)) if create else 0
+    create_ruleset = 444  # of all architectures
+    return max(0, ctypes.CDLL(None).syscall(create_ruleset, None, 0, 1))
 
 
 # ---- what is tried ---------------------------------------------------------------------------
@@ -201,6 +201,7 @@ def test_memory_is_locked_or_the_log_says_why_not(lab):
 
 # ---- what it does itself ---------------------------------------------------------------------
 
+FORK = 57
 CLONE3 = 435  # refused on purpose: the C library then uses clone, which can be filtered
 
 
@@ -231,24 +232,37 @@ class KernelLog:
 
 
 def test_nothing_that_the_daemon_does_is_refused(lab, inject):
-    """At log level debug the kernel's log names each call that the filter refuses."""
+    """At log level debug the kernel's log names each call that the filter refuses. So: all that a server and a client do."""
     lab.folder.chmod(0o711)
-    server = lab.program(lab.server, [lab.peer(lab.client)], Listen="10666", User="nobody")
-    client = lab.program(lab.client, [lab.peer(lab.server, 4)], User="nobody")
+    keys = lab.folder / "keys"
+    keys.mkdir()
+    shutil.copy(identity(2).public, keys / "laptop.pub")
+    server = lab.program(
+        lab.server, [], Listen="10666", User="nobody", AuthorizedKeys=keys, Pool="10.66.0.0/24, fd66::/64"
+    )
+    client = lab.program(lab.client, [lab.peer(lab.server, 4, AllowedIPs=None)], User="nobody", Address=None, MTU="1300")
     log = KernelLog()
     try:
         for program in (server, client):
             program.start("--log-level", "debug")
+        pids = [server.process.pid, client.process.pid]
         client.wait_for_session()
         wait.until(lambda: answers(lab.client, lab.server.inner(4)), "a ping comes back")
-        server.status()
-        client.wait_for_path()
-        client.process.send_signal(signal.SIGHUP)
-        server.process.send_signal(signal.SIGHUP)
+        # A file more, a peer in the database, and what asks.
+        shutil.copy(identity(3).public, keys / "phone.pub")
+        wait.until(lambda: server.named("phone"), "the server has seen the new file")
+        server.cli("peer", "add", server.path, "tablet", identity(4).key_id)
+        server.cli("peer", "remove", server.path, "tablet")
+        for path in ("/v1/status", "/v1/leases"):
+            server.api("GET", path)
+        # Other settings: addresses, routes, an interface that changes.
+        client.interface["MTU"] = "1290"
+        client.write()
+        for program in (client, server):
+            program.cli("reload", program.path)
         lab.client.move(4)
-        wait.until(lambda: answers(lab.server, lab.client.inner(4)), "a ping comes back")
+        wait.until(lambda: answers(lab.client, lab.server.inner(4)), "a ping comes back")
         inject(server.process.pid, "fork")
-        pids = [server.process.pid, client.process.pid]
         assert client.stop() == 0 and server.stop() == 0
         text = log.read()
     finally:
@@ -256,4 +270,4 @@ def test_nothing_that_the_daemon_does_is_refused(lab, inject):
     found = [refused(text, pid) for pid in pids]
     if not found[0]:
         pytest.skip("this kernel's log does not name refused calls")
-    assert found == [{57}, set()], "of the server the injected fork alone, of the client nothing"
+    assert found == [{FORK}, set()], "of the server the injected fork alone, of the client nothing"
