@@ -311,9 +311,9 @@ enum err sandbox_enter(const struct sandbox_config *config, char *ret_text, stru
 
 	struct fault why;
 	err = sandbox_syscalls_enter(log_is_on(LOG_LEVEL_DEBUG), &why);
-	if (err == ERR_UNSUPPORTED)
+	if (err == ERR_UNSUPPORTED && sandbox_syscalls_built())
 		log_warning("system calls are not filtered: %s", why.text);
-	else if (err != OK)
+	else if (err != OK && err != ERR_UNSUPPORTED)
 		return fault_set(fault, err, "%s", why.text);
 	if (ret_text)
 		tell(ret_text, config, landlock, err == OK);
