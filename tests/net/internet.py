@@ -75,6 +75,13 @@ def marks(host):
     }  # fmt: skip
 
 
+def helper_of(program):
+    """The process that stays outside the sandbox."""
+    pid = program.process.pid
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as children:
+        return int(children.read().split()[0])
+
+
 class Names:
     """A name server outside: dnsmasq at FAR, in the middle. A context manager."""
 

@@ -66,6 +66,8 @@ class Crowd:
             self._add_family(family, lab.server.outer(family))
         self._add_provoked()
         self._add_stream()
+        self.hurried = self._socket(self.client, socket.AF_INET, socket.SOCK_DGRAM, device="eth0")
+        self.expected.add(f"udp {FAR[4]} 5009")
 
     def _socket(self, host, *arguments, device=None):
         s = self.closing.enter_context(host.socket(*arguments))
@@ -159,13 +161,22 @@ class Crowd:
             self.rounds += 1
             pace.spent(1)
 
+    def _hurry(self):
+        """One that tries each millisecond, for gaps that are short."""
+        pace = wait.Pace(1000)
+        while not self.stopped.is_set():
+            with contextlib.suppress(OSError):
+                self.hurried.sendto(b"leak", (FAR[4], 5009))
+            pace.spent(1)
+
     def __enter__(self):
-        self.job = Job(self._run)
+        self.jobs = [Job(self._run), Job(self._hurry)]
         return self
 
     def __exit__(self, *_):
         self.stopped.set()
-        self.job.result()
+        for job in self.jobs:
+            job.result()
         self.closing.close()
 
 
