@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define PUSHED_WITHIN USEC_PER_SEC
+
 static struct prefix address_of(const char *text)
 {
 	struct prefix p = {0};
@@ -286,6 +288,7 @@ static void choose_member(struct crowd *c, uint32_t number)
 		.padding = random_chance(r, 300) ? PADDING_NONE : PADDING_BUCKETS,
 		.tunnel_mtu = 1420,
 		.reauthenticate = 3600 * USEC_PER_SEC,
+		.rekey = random_chance(r, 300) ? random_between(r, 10, 60) * USEC_PER_SEC : 0,
 		.max_pending = 256,
 		.handshake_rate = 1000};
 	struct addr address = crowd_new_address(c);
@@ -343,8 +346,25 @@ bool crowd_has_session(const struct crowd *c, uint32_t client, usec *ret_at)
 	return status.is_established;
 }
 
+/* Where nothing is lost, everyone who is in knows soon what the server says now. */
+static void check_pushed(struct crowd *c)
+{
+	const struct host *server = &c->hosts[SERVER];
+	usec at = 0;
+	if (!c->is_calm || c->world.now < c->pushed_at + PUSHED_WITHIN)
+		return;
+	for (uint32_t i = 1; i < MEMBERS; i++) {
+		if (!crowd_has_session(c, i, &at) || host_clock(server) < at + PUSHED_WITHIN)
+			continue;
+		const struct accept *accept = engine_accepted(c->hosts[i].engine, c->members[i].server_number);
+		if (!accept || accept->mtu != server->config.push.mtu)
+			world_fail(&c->world, "client %u has not heard of the server's MTU", i);
+	}
+}
+
 void crowd_check(struct crowd *c)
 {
+	check_pushed(c);
 	const struct engine *e = c->hosts[SERVER].engine;
 	struct lease lease;
 	struct peer_status status;

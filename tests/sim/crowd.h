@@ -44,12 +44,12 @@ struct crowd {
 	struct identity *const *identities;
 	uint32_t addresses; /* given to hosts so far */
 	enum pools pools;
-	usec trouble_ends;
-	bool is_calm;                /* there is none that could end a session */
-	bool is_disk_full;           /* leases cannot be recorded */
-	bool may_drop;               /* a known client's lease may end in this call */
-	bool crashes_at_lease;       /* the server, right after the next one is recorded */
-	uint64_t handshakes, rekeys; /* of engines that are gone */
+	usec trouble_ends, pushed_at; /* when the server's MTU last changed */
+	bool is_calm;                 /* there is none that could end a session */
+	bool is_disk_full;            /* leases cannot be recorded */
+	bool may_drop;                /* a known client's lease may end in this call */
+	bool crashes_at_lease;        /* the server, right after the next one is recorded */
+	uint64_t handshakes, rekeys;  /* of engines that are gone */
 };
 
 static inline struct crowd *crowd_of(void *host)

@@ -135,8 +135,10 @@ void crowd_reconfigure(struct crowd *c, enum pools pools)
 	enum padding old = config->padding;
 	if (random_chance(r, 300))
 		config->padding = old == PADDING_NONE ? PADDING_BUCKETS : PADDING_NONE;
-	if (random_chance(r, 300))
+	if (random_chance(r, 300)) {
 		config->push.mtu = (uint16_t)random_between(r, 1280, 1420);
+		c->pushed_at = c->world.now;
+	}
 	if (random_chance(r, 300))
 		config->are_peers_apart = !config->are_peers_apart;
 	world_log(&c->world, "reconfigured: pools %d, padding %d, mtu %u, apart %d", (int)pools, (int)config->padding,

@@ -208,6 +208,8 @@ static void begin(struct crowd *c)
 	}
 	world_at(&c->world, c->world.now, letters, c, NULL);
 	world_at(&c->world, c->world.now, check, c, NULL);
+	if (c->is_calm) /* its trouble is for those who come in, too */
+		crowd_trouble_start(c, c->world.now + 30 * USEC_PER_SEC);
 	world_run(&c->world, c->world.now + 10 * USEC_PER_SEC);
 	if (is_small && !c->world.has_failed)
 		run_out_of_addresses(c);
@@ -220,7 +222,8 @@ struct result many_run(uint64_t seed, bool is_verbose, struct identity *const id
 	crowd_init(c, seed, is_verbose, identities);
 	begin(c);
 	if (!c->world.has_failed) {
-		crowd_trouble_start(c, c->world.now + random_between(&c->random, 20, 90) * USEC_PER_SEC);
+		if (!c->is_calm)
+			crowd_trouble_start(c, c->world.now + random_between(&c->random, 20, 90) * USEC_PER_SEC);
 		world_run(&c->world, c->trouble_ends + 5 * USEC_PER_SEC);
 	}
 	if (!c->world.has_failed) {
