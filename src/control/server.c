@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #define CONNECTION_MEMORY ((size_t)32 << 10) /* for a request's line and headers, and a part of its body */
 #define EVENTS_BLOCK 4096                    /* bytes of events that go out at a time */
 #define HTTPD_EVENT CONTROL_CLIENTS_MAX      /* libmicrohttpd's number among the epoll instance's */
+#define WAKE_EVENT (CONTROL_CLIENTS_MAX + 1) /* that of our own descriptor */
 #define ROUNDS_AT_CLOSE 64                   /* each of them sends what the sockets take */
 
 /* Someone connected, who makes one request: the answer says "Connection: close". */
@@ -41,6 +43,7 @@ struct control_server {
 	struct control_listener listener;
 	struct MHD_Daemon *httpd;
 	int epoll;
+	int wake; /* an eventfd: somebody has been resumed, which libmicrohttpd sees when it runs, and tells nobody */
 	usec now;
 	struct client clients[CONTROL_CLIENTS_MAX];
 };
@@ -140,6 +143,7 @@ static void follower_resume(struct client *c)
 	(void)epoll_ctl(c->server->epoll, EPOLL_CTL_DEL, c->fd, NULL);
 	c->is_suspended = false;
 	MHD_resume_connection(c->connection);
+	(void)eventfd_write(c->server->wake, 1);
 }
 
 static ssize_t follower_read(void *context, uint64_t position, char *out, size_t size)
@@ -349,14 +353,17 @@ int control_server_fd(const struct control_server *server)
 /* Those who follow the events and have gone. */
 static void take_hangups(struct control_server *s)
 {
-	struct epoll_event events[CONTROL_CLIENTS_MAX + 1];
-	int n = epoll_wait(s->epoll, events, CONTROL_CLIENTS_MAX + 1, 0);
+	struct epoll_event events[CONTROL_CLIENTS_MAX + 2];
+	eventfd_t count;
+	int n = epoll_wait(s->epoll, events, CONTROL_CLIENTS_MAX + 2, 0);
 	for (int i = 0; i < n; i++) {
-		if (events[i].data.u32 == HTTPD_EVENT)
-			continue;
-		struct client *c = &s->clients[events[i].data.u32];
-		c->is_over = true;
-		follower_resume(c);
+		if (events[i].data.u32 == WAKE_EVENT) {
+			(void)eventfd_read(s->wake, &count);
+		} else if (events[i].data.u32 < CONTROL_CLIENTS_MAX) {
+			struct client *c = &s->clients[events[i].data.u32];
+			c->is_over = true;
+			follower_resume(c);
+		}
 	}
 }
 
@@ -402,9 +409,12 @@ static enum err httpd_start(struct control_server *s, struct fault *fault)
 	const union MHD_DaemonInfo *info = s->httpd ? MHD_get_daemon_info(s->httpd, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
 	if (!info)
 		return fault_errno(fault, "cannot start the HTTP server on %s", s->config.path);
-	struct epoll_event event = {.events = EPOLLIN, .data.u32 = HTTPD_EVENT};
+	struct epoll_event httpd = {.events = EPOLLIN, .data.u32 = HTTPD_EVENT};
+	struct epoll_event wake = {.events = EPOLLIN, .data.u32 = WAKE_EVENT};
 	s->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (s->epoll < 0 || epoll_ctl(s->epoll, EPOLL_CTL_ADD, info->epoll_fd, &event) < 0)
+	s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (s->epoll < 0 || s->wake < 0 || epoll_ctl(s->epoll, EPOLL_CTL_ADD, info->epoll_fd, &httpd) < 0 ||
+		epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->wake, &wake) < 0)
 		return fault_errno(fault, "cannot watch %s", s->config.path);
 	return OK;
 }
@@ -416,7 +426,7 @@ enum err control_server_open(struct control_server **ret, const struct control_c
 	if (!s)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
 	s->config = *config;
-	s->epoll = -1;
+	s->epoll = s->wake = -1;
 	enum err e = control_listener_open(&s->listener, config->path, config->group, CONTROL_CLIENTS_MAX, fault);
 	if (e) {
 		free(s);
@@ -442,6 +452,7 @@ static void let_go(struct control_server *s)
 		}
 	}
 	for (int i = 0; i < ROUNDS_AT_CLOSE; i++) {
+		take_hangups(s);
 		(void)MHD_run(s->httpd);
 		struct epoll_event event;
 		if (!is_busy(s) && epoll_wait(s->epoll, &event, 1, 0) <= 0)
@@ -461,6 +472,8 @@ void control_server_close(struct control_server *server)
 	}
 	if (server->epoll >= 0)
 		close(server->epoll);
+	if (server->wake >= 0)
+		close(server->wake);
 	control_listener_close(&server->listener);
 	free(server);
 }

@@ -4,13 +4,19 @@ place of the daemon, so that no rights are needed. Prints TAP."""
 import json
 import os
 import pathlib
+import pty
 import re
+import select
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
+import termios
 
 JORM = os.path.abspath(sys.argv[1])
-COMMANDS = "keygen keyid check up down status version help".split()
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+COMMANDS = "keygen keyid check up down reload status events peer leases version help".split()
 TESTS = []
 
 
@@ -84,6 +90,22 @@ def wrong_command_lines_exit_with_2():
         ["down"],
         ["down", "--now", "a"],
         ["status", "a", "b"],
+        ["status", "--interval", "2"],
+        ["status", "--watch", "--interval", "0"],
+        ["status", "--watch", "--interval", "2s"],
+        ["reload"],
+        ["reload", "a", "b"],
+        ["events"],
+        ["peer"],
+        ["peer", "dance"],
+        ["peer", "add", "a", "b"],
+        ["peer", "add", "--dance"],
+        ["peer", "remove", "a"],
+        ["peer", "list"],
+        ["peer", "list", "--endpoint", "a"],
+        ["leases"],
+        ["leases", "a", "--free"],
+        ["leases", "a", "--json", "--free", "10.66.0.7"],
     ) + tuple([command, "--nonsense"] for command in COMMANDS):
         out, err = run(*args, code=2)
         assert out == "" and "usage: jorm" in err, args
@@ -303,8 +325,20 @@ def status_is_for_people_and_programs():
         "  rejected by peer  not?[31m welcome",
         "  replay            3",
         "  completed         2",
+        "  leases            2 handed out",
+        "  DNS               10.66.0.1",
+        "  kill switch       yes",
+        "  sandbox           user jorm, seccomp",
+        "  from              AuthorizedKeys",
+        "  its addresses     10.66.0.7/32, fd66::7/128",
+        "  our addresses     10.9.0.5/24",
+        "  given routes      10.9.0.0/16, fd09::/48",
+        "  given DNS         10.9.0.1",
+        "  given domains     corp.example",
+        "  given MTU         1400",
     ):
         assert line in text.splitlines(), f"{line!r} is not in:\n{text}"
+    assert "given keepalive" not in text
     assert "auth" not in text.replace("authent", "") and "\x1b" not in text
     assert document["peers"][0]["rx_bytes"] == 1610612736
 
@@ -315,6 +349,229 @@ def status_of_nothing():
     run("status", "", code=1)
     run("status", "x" * 200, code=1)
     run("status", "x" * 5000, code=1)
+
+
+class Running:
+    """A tunnel that is up for as long as the block lasts."""
+
+    def __enter__(self):
+        configuration()
+        run("up", "t.conf")
+
+    def __exit__(self, *_):
+        run("down", "t.conf")
+
+
+class Following:
+    """A command that goes on; .line() is the next one that it says."""
+
+    def __init__(self, *args):
+        self.process = subprocess.Popen([JORM, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
+    def line(self):
+        return self.process.stdout.readline()
+
+
+@test
+def events_come_as_they_happen():
+    with Running():
+        with Following("events", "t.conf", "--json") as events, Following("events", "t.conf") as text:
+            hello = json.loads(events.line())
+            assert hello["event"] == "hello" and hello["api"] == 1 and hello["peer"] is None
+            for _ in range(1000):  # the other one cannot be seen to have begun: until it has
+                run("reload", "t.conf")
+                event = json.loads(events.line())
+                assert (event["event"], event["text"]) == ("reloaded", "a\x1b[31m line")
+                if select.select([text.process.stdout], [], [], 0)[0]:
+                    break
+            assert re.fullmatch(r"2023-11-1\d \d\d:\d\d:\d\d  reloaded  a\?\[31m line\n", text.line())
+            run("down", "t.conf")
+            assert events.process.wait(60) == text.process.wait(60) == 0, "the tunnel's end is theirs"
+        run("up", "t.conf")
+    assert "no tunnel is up" in run("events", "./t.sock", code=1)[1]
+
+
+@test
+def peers_are_added_and_removed():
+    with Running():
+        own, theirs = (run("keyid", f"{host}/snek-cert.pub")[0].strip() for host in "ab")
+        with Following("events", "t.conf", "--json") as events:
+            events.line()
+            for key, options, body in (
+                (theirs, (), {"allowed_ips": [], "endpoint": None, "keepalive": 0}),
+                (
+                    "a/snek-cert.pub",
+                    ("--allowed-ips", "10.66.0.9/32, fd66::9", "--endpoint=[::1]:7", "--keepalive", "25"),
+                    {"allowed_ips": ["10.66.0.9/32", "fd66::9"], "endpoint": "[::1]:7", "keepalive": 25},
+                ),
+            ):
+                assert run("peer", "add", "t.conf", "phone", key, *options) == ("", "")
+                event = json.loads(events.line())
+                body |= {"name": "phone", "key_id": theirs if key == theirs else own}
+                assert event["event"] == "added" and json.loads(event["text"]) == body
+            run("peer", "remove", "t.conf", "laptop")
+            assert json.loads(events.line())["text"] == "laptop"
+        for args, said in (
+            (("laptop", theirs), "laptop already"),
+            (("a b", theirs), "letters"),
+            (("phone", "nonsense"), "keyid"),
+            (("phone", "."), "."),
+            (("phone", theirs, "--allowed-ips", "10.66.0.9/33"), "AllowedIPs"),
+            (("phone", theirs, "--allowed-ips", "10.66.0.9,,"), "allowed_ips"),
+            (("phone", theirs, "--endpoint", "there"), "port"),
+            (("phone", theirs, "--keepalive", "70000"), "65535"),
+            (("phone", theirs, "--keepalive", "soon"), "65535"),
+            ((b"\xff", theirs), "UTF-8"),
+        ):
+            _, err = run("peer", "add", "t.conf", *args, code=1)
+            assert said in err and err.startswith("jorm peer: "), (args, err)
+        assert "there is no a/b" in run("peer", "remove", "t.conf", "a/b", code=1)[1]
+        run("peer", "remove", "t.conf", "", code=1)
+        run("peer", "remove", "t.conf", "x" * 2000, code=1)
+
+
+@test
+def peers_and_leases_are_listed():
+    with Running():
+        assert run("peer", "list", "t.conf")[0].splitlines() == [
+            "NAME    STATE        SOURCE  ENDPOINT         ADDRESSES",
+            "laptop  established  folder  192.0.2.1:10666  10.66.0.2/32, fd66::2/128, 10.66.0.7/32, fd66::7/128",
+            "silent  idle         file    -                -",
+        ]
+        assert json.loads(run("peer", "list", "t.conf", "--json")[0])["peers"][1]["name"] == "silent"
+        assert run("leases", "t.conf")[0].splitlines() == [
+            "ADDRESS    PEER    CONNECTED  KEY ID",
+            "10.66.0.7  laptop  yes        THEIRS",
+            "fd66::9    -       no         GONE",
+        ]
+        assert len(json.loads(run("leases", "t.conf", "--json")[0])["leases"]) == 2
+        assert run("leases", "t.conf", "--free", "fd66::9") == ("", "")
+        assert "there is no 10.66.0.99" in run("leases", "t.conf", "--free", "10.66.0.99", code=1)[1]
+
+
+@test
+def status_is_watched():
+    with Running():
+        with Following("status", "t.conf", "--watch", "--interval", "1", "--json") as watch:
+            for _ in range(2):
+                assert json.loads(watch.line())["interface"] == "snk7"
+            run("down", "t.conf")
+            while "error" not in (seen := json.loads(watch.line())):
+                assert seen["interface"] == "snk7"
+            assert "no tunnel is up" in seen["error"]
+            run("up", "t.conf")
+            while "error" in (seen := json.loads(watch.line())):
+                pass
+            assert seen["interface"] == "snk7", "it is there again"
+        with Following("status", "t.conf", "--watch", "-i1") as watch:
+            for _ in range(2):
+                while watch.line() != "interface snk7\n":
+                    pass
+    assert "no tunnel is up" in run("status", "./t.sock", "--watch", code=1)[1], "not at the beginning"
+
+
+@test
+def status_is_drawn_on_a_terminal():
+    with Running():
+        master, slave = pty.openpty()
+        termios.tcsetwinsize(slave, (12, 30))
+        command = [JORM, "status", "t.conf", "--watch", "-i1"]
+        with subprocess.Popen(command, stdout=slave, env=os.environ | {"TERM": "vt100"}) as watch:
+            os.close(slave)
+            seen = b""
+            while seen.count(b"\x1b[H\x1b[J") < 3:
+                seen += os.read(master, 65536)
+            watch.kill()
+        os.close(master)
+    screen = seen.split(b"\x1b[H\x1b[J")[1].decode().split("\r\n")
+    assert screen[0] == "interface snk7" and screen[-1] == "" and len(screen) == 12
+    assert re.fullmatch(r"\(\d+ more lines: the window is too small\)", screen[-2])
+    assert all(len(line) <= 30 for line in screen[:-2])
+
+
+def words_of_help():
+    """{command: its long options}, as --help has them."""
+    return {command: set(re.findall(r"--[a-z-]+", run(command, "--help")[0])) for command in COMMANDS}
+
+
+@test
+def the_manual_page_has_every_command_and_option():
+    page = (ROOT / "docs/man/jorm.1").read_text()
+    synopsis, described = page[: page.index(".Sh DESCRIPTION")], page[page.index(".Sh DESCRIPTION") :]
+    listed, _ = run("help")
+    assert sorted(re.findall(r"^  ([a-z]+) ", listed, re.M)) == sorted(COMMANDS)
+    for command, options in words_of_help().items():
+        assert re.search(rf"^\.Cm {command}$", synopsis, re.M), command
+        assert re.search(rf"^\.It Cm {command}\b", described, re.M), command
+        for option in options:
+            assert f"Fl -{option[2:]}" in page, (command, option)
+
+
+@test
+def every_shell_completes_every_command_and_option():
+    for name in ("jorm.bash", "_jorm", "jorm.fish"):
+        text = (ROOT / "completions" / name).read_text()
+        for command, options in words_of_help().items():
+            assert re.search(rf"\b{command}\b", text), (name, command)
+            for option in options:
+                assert re.search(rf"(-l |--){option[2:]}\b", text), (name, command, option)
+
+
+def complete_in_bash(*words):
+    """What the shell would offer for the last of these words."""
+    quoted = " ".join(map(shlex.quote, ("jorm", *words)))
+    script = f"""
+        . {shlex.quote(str(ROOT / "completions/jorm.bash"))}
+        COMP_WORDS=({quoted}) COMP_CWORD={len(words)}
+        _jorm
+        for word in "${{COMPREPLY[@]}}"; do echo "$word"; done
+    """
+    path = f"{os.getcwd()}/bin:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, timeout=60, check=True, env=os.environ | {"PATH": path}
+    )
+    assert done.stderr == "", done.stderr
+    return sorted(done.stdout.split("\n")[:-1])
+
+
+@test
+def bash_completes():
+    os.mkdir("bin")
+    os.symlink(JORM, "bin/jorm")
+    with Running():
+        write("a b.conf", "")
+        for words, offered in (
+            ([""], sorted([*COMMANDS, "--help", "--version"])),
+            (["ke"], ["keygen", "keyid"]),
+            (["keygen", "--t"], ["--type"]),
+            (["keygen", "--type", ""], ["ml-dsa-65", "ml-dsa-87"]),
+            (["up", "--log-level", "w"], ["warning"]),
+            (["up", "a "], ["a b.conf"]),
+            (["status", "--w"], ["--watch"]),
+            (["status", "--interval", ""], []),
+            (["peer", ""], ["add", "list", "remove"]),
+            (["peer", "add", "--e"], ["--endpoint"]),
+            (["peer", "add", "t.conf", "phone", "a/snek-cert.p"], ["a/snek-cert.priv", "a/snek-cert.pub"]),
+            (["peer", "add", "--keepalive", "5", "t.conf", "x", "b/snek-cert.pu"], ["b/snek-cert.pub"]),
+            (["peer", "remove", "t.conf", ""], ["laptop", "silent"]),
+            (["peer", "remove", "./nowhere.sock", ""], []),
+            (["help", "le"], ["leases"]),
+        ):
+            assert complete_in_bash(*words) == offered, (words, complete_in_bash(*words))
+
+
+@test
+def other_shells_accept_their_files():
+    for shell, name in (("zsh", "_jorm"), ("fish", "jorm.fish")):
+        if shutil.which(shell):
+            subprocess.run([shell, "-n", ROOT / "completions" / name], timeout=60, check=True)
 
 
 @test

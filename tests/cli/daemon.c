@@ -15,34 +15,92 @@
 
 struct stub {
 	const struct config *config;
+	struct control_server *server;
 	bool stop;
 };
 
 static const char status[] =
 	"{\"version\": \"0.1.0\", \"interface\": \"snk7\", \"mtu\": 1420, \"listen_port\": 10666, \"key_id\": \"OWN\","
-	" \"algorithm\": \"ML-DSA-65\", \"uptime_s\": 93784, \"peers\": ["
-	" {\"name\": \"laptop\", \"key_id\": \"THEIRS\", \"endpoint\": \"192.0.2.1:10666\","
+	" \"algorithm\": \"ML-DSA-65\", \"uptime_s\": 93784, \"sandbox\": \"user jorm, seccomp\", \"kill_switch\": "
+	"true,"
+	" \"dns\": [\"10.66.0.1\"], \"leases\": {\"used\": 2}, \"peers\": ["
+	" {\"name\": \"laptop\", \"source\": \"folder\", \"addresses\": [\"10.66.0.7/32\", \"fd66::7/128\"], "
+	"\"key_id\": \"THEIRS\", \"endpoint\": \"192.0.2.1:10666\","
 	"  \"allowed_ips\": [\"10.66.0.2/32\", \"fd66::2/128\"], \"state\": \"established\", \"last_handshake_s\": 61,"
 	"  \"protection\": \"post-quantum\", \"kem\": \"ML-KEM-1024 + X25519\", \"signature_local\": \"ML-DSA-65\","
 	"  \"signature_peer\": \"ML-DSA-87\", \"cipher\": \"AES-256-GCM\", \"preshared_key\": true, \"path_mtu\": 1500,"
 	"  \"epoch\": 0, \"rx_bytes\": 1610612736, \"tx_bytes\": 1000, \"rx_packets\": 5, \"tx_packets\": 6,"
 	"  \"last_receive_s\": 0, \"reject_reason\": null},"
-	" {\"name\": \"silent\", \"key_id\": \"OTHERS\", \"endpoint\": null, \"allowed_ips\": [], \"state\": \"idle\","
+	" {\"name\": \"silent\", \"source\": \"file\", \"addresses\": [], \"given\": {\"addresses\": [\"10.9.0.5/24\"],"
+	"   \"routes\": [\"10.9.0.0/16\", \"fd09::/48\"], \"dns\": [\"10.9.0.1\"], \"domains\": [\"corp.example\"], "
+	"\"mtu\": 1400,"
+	"   \"keepalive_s\": null}, \"key_id\": \"OTHERS\", \"endpoint\": null, \"allowed_ips\": [], \"state\": "
+	"\"idle\","
 	"  \"last_handshake_s\": null, \"preshared_key\": false, \"rx_bytes\": 0, \"tx_bytes\": 0,"
 	"  \"last_receive_s\": null, \"reject_reason\": \"not\\u001b[31m welcome\"} ],"
 	" \"drops\": {\"replay\": 3, \"auth\": 0}, \"handshakes\": {\"completed\": 2}}";
 
+static const char leases[] =
+	"{\"leases\": ["
+	" {\"address\": \"10.66.0.7\", \"key_id\": \"THEIRS\", \"peer\": \"laptop\", \"connected\": true},"
+	" {\"address\": \"fd66::9\", \"key_id\": \"GONE\", \"peer\": null, \"connected\": false}]}";
+
+/* What has been asked is an event, so that the tests see it. */
+static void tell(const struct stub *stub, const char *event, const char *text)
+{
+	control_server_event(stub->server,
+		json_pack("{s:s, s:n, s:s, s:i}", "event", event, "peer", "text", text, "time", 1700000000));
+}
+
+static enum err peer_add(const struct stub *stub, const json_t *body, struct fault *fault)
+{
+	struct control_peer peer;
+	enum err e = control_peer_parse(&peer, body, fault);
+	if (e)
+		return e;
+	if (strcmp(peer.config.name, "laptop") == 0)
+		e = fault_set(fault, ERR_EXISTS, "there is a peer laptop already");
+	char *text = json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS);
+	if (e == OK && text)
+		tell(stub, "added", text);
+	free(text);
+	control_peer_done(&peer);
+	return e;
+}
+
 static void answer(void *ctx, const struct control_call *call, struct control_reply *reply)
 {
 	struct stub *stub = ctx;
-	switch ((int)call->operation) {
+	switch (call->operation) {
 	case CONTROL_STATUS:
 		reply->document = json_loads(status, 0, NULL);
+		break;
+	case CONTROL_PEERS:
+		reply->document = json_loads(status, 0, NULL);
+		break;
+	case CONTROL_PEER_ADD:
+		reply->err = peer_add(stub, call->body, &reply->fault);
+		break;
+	case CONTROL_PEER_REMOVE:
+	case CONTROL_LEASE_FREE:
+		if (strcmp(call->name, "laptop") == 0 || strcmp(call->name, "fd66::9") == 0)
+			tell(stub, "removed", call->name);
+		else
+			reply->err = fault_set(&reply->fault, ERR_NOT_FOUND, "there is no %s", call->name);
+		break;
+	case CONTROL_LEASES:
+		reply->document = json_loads(leases, 0, NULL);
+		break;
+	case CONTROL_RELOAD:
+		tell(stub, "reloaded", "a\033[31m line");
 		break;
 	case CONTROL_DOWN:
 		stub->stop = true;
 		break;
-	default:
+	case CONTROL_PEER:
+	case CONTROL_COUNTERS:
+	case CONTROL_METRICS:
+	case CONTROL_EVENTS:
 		reply->err = ERR_UNSUPPORTED;
 	}
 }
@@ -64,6 +122,7 @@ enum err daemon_run(const struct daemon_options *options, struct fault *fault)
 		fault);
 	if (e)
 		return e;
+	stub.server = server;
 	if (options->ready)
 		options->ready(options->ready_ctx, "snk7");
 	fprintf(stderr, "the stub serves\n");

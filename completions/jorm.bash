@@ -1,0 +1,106 @@
+# bash completion for jorm(1)                                                -*- shell-script -*-
+
+# The configurations of this host, and the tunnels that are up.
+_jorm_tunnels() {
+    local path name
+    for path in /etc/jorm/*.conf /run/jorm/*.sock; do
+        [[ -e $path ]] || continue
+        name=${path##*/}
+        printf '%s\n' "${name%.*}"
+    done
+}
+
+# The peers of a running tunnel; nothing where one may not ask.
+_jorm_peers() {
+    jorm peer list "$1" 2>/dev/null | { read -r _; while read -r name _; do printf '%s\n' "$name"; done; }
+}
+
+_jorm_words() {
+    local IFS=$'\n'
+    mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -W "$1" -- "$cur")
+}
+
+_jorm_files() {
+    compopt -o filenames 2>/dev/null
+    mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$cur")
+}
+
+# Is this an option of the command that takes a value?
+_jorm_takes_value() { # COMMAND OPTION
+    case $1$2 in
+    keygen--type | keygen-t | up--log-level | up-l | status--interval | status-i | leases--free | leases-f) ;;
+    peer--allowed-ips | peer-a | peer--endpoint | peer-e | peer--keepalive | peer-k) ;;
+    *) return 1 ;;
+    esac
+}
+
+_jorm() {
+    local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+    local command=${COMP_WORDS[1]} place=0 verb='' tunnel='' i
+    COMPREPLY=()
+    if ((COMP_CWORD == 1)); then
+        _jorm_words $'keygen\nkeyid\ncheck\nup\ndown\nreload\nstatus\nevents\npeer\nleases\nversion\nhelp\n--help\n--version'
+        return
+    fi
+    if _jorm_takes_value "$command" "$previous"; then
+        case $command in
+        keygen) _jorm_words $'ml-dsa-65\nml-dsa-87' ;;
+        up) _jorm_words $'error\nwarning\ninfo\ndebug' ;;
+        esac
+        return
+    fi
+    # How many arguments, options left out, stand before the word.
+    for ((i = 2; i < COMP_CWORD; i++)); do
+        if _jorm_takes_value "$command" "${COMP_WORDS[i]}"; then
+            ((i++))
+        elif [[ ${COMP_WORDS[i]} != -* ]]; then
+            if [[ $command == peer && -z $verb ]]; then
+                verb=${COMP_WORDS[i]}
+            else
+                [[ -n $tunnel ]] || tunnel=${COMP_WORDS[i]}
+                ((place++))
+            fi
+        fi
+    done
+    if [[ $cur == -* ]]; then
+        case $command$verb in
+        keygen) _jorm_words $'--type\n--help' ;;
+        check) _jorm_words $'--json\n--help' ;;
+        up) _jorm_words $'--foreground\n--log-level\n--log-json\n--help' ;;
+        status) _jorm_words $'--json\n--watch\n--interval\n--help' ;;
+        events) _jorm_words $'--json\n--help' ;;
+        peeradd) _jorm_words $'--allowed-ips\n--endpoint\n--keepalive\n--help' ;;
+        peerlist) _jorm_words $'--json\n--help' ;;
+        leases) _jorm_words $'--json\n--free\n--help' ;;
+        *) _jorm_words '--help' ;;
+        esac
+        return
+    fi
+    case $command$verb in
+    keygen | keyid) _jorm_files ;;
+    check | up)
+        _jorm_words "$(_jorm_tunnels)"
+        _jorm_files
+        ;;
+    down | reload | status | events | leases) ((place)) || _jorm_words "$(_jorm_tunnels)" ;;
+    peer) _jorm_words $'add\nremove\nlist' ;;
+    peeradd)
+        case $place in
+        0) _jorm_words "$(_jorm_tunnels)" ;;
+        2) _jorm_files ;;
+        esac
+        ;;
+    peerremove)
+        case $place in
+        0) _jorm_words "$(_jorm_tunnels)" ;;
+        1) _jorm_words "$(_jorm_peers "$tunnel")" ;;
+        esac
+        ;;
+    peerlist) ((place)) || _jorm_words "$(_jorm_tunnels)" ;;
+    help)
+        _jorm_words $'keygen\nkeyid\ncheck\nup\ndown\nreload\nstatus\nevents\npeer\nleases\nversion\nhelp'
+        ;;
+    esac
+}
+
+complete -F _jorm jorm

@@ -1,0 +1,81 @@
+# fish completion for jorm(1)
+
+# The configurations of this host, and the tunnels that are up.
+function __jorm_tunnels
+    for path in /etc/jorm/*.conf /run/jorm/*.sock
+        string replace -r '.*/([^/]*)\.[^.]*$' '$1' -- $path
+    end | sort -u
+end
+
+# The peers of the running tunnel that the command line names; nothing where one may not ask.
+function __jorm_peers
+    set -l words (commandline -opc)
+    set -q words[4]; and jorm peer list $words[4] 2>/dev/null | tail -n +2 | string replace -r ' .*' ''
+end
+
+function __jorm_has_no_command
+    set -l words (commandline -opc)
+    test (count $words) -eq 1
+end
+
+function __jorm_runs
+    set -l words (commandline -opc)
+    set -q words[2]; and contains -- $words[2] $argv
+end
+
+# jorm peer VERB
+function __jorm_peer_runs
+    set -l words (commandline -opc)
+    set -q words[3]; and test $words[2] = peer; and contains -- $words[3] $argv
+end
+
+function __jorm_peer_has_no_verb
+    set -l words (commandline -opc)
+    test (count $words) -eq 2; and test $words[2] = peer
+end
+
+# So many words stand before this one.
+function __jorm_place
+    set -l words (commandline -opc)
+    test (count $words) -eq $argv[1]
+end
+
+complete -c jorm -f
+complete -c jorm -n __jorm_has_no_command -l help -d 'print the list of commands'
+complete -c jorm -n __jorm_has_no_command -l version -d 'print the version'
+complete -c jorm -n __jorm_has_no_command -a keygen -d "make this host's pair of keys and print its key ID"
+complete -c jorm -n __jorm_has_no_command -a keyid -d 'print the key ID of a public or private key file'
+complete -c jorm -n __jorm_has_no_command -a check -d 'say what is wrong with a configuration'
+complete -c jorm -n __jorm_has_no_command -a up -d 'set a tunnel up'
+complete -c jorm -n __jorm_has_no_command -a down -d 'take a tunnel down'
+complete -c jorm -n __jorm_has_no_command -a reload -d 'make a running tunnel read its configuration again'
+complete -c jorm -n __jorm_has_no_command -a status -d 'show tunnels and their peers'
+complete -c jorm -n __jorm_has_no_command -a events -d 'show what happens to a tunnel, as it happens'
+complete -c jorm -n __jorm_has_no_command -a peer -d 'change or list the peers of a running tunnel'
+complete -c jorm -n __jorm_has_no_command -a leases -d 'show the addresses that a tunnel hands out, or take one back'
+complete -c jorm -n __jorm_has_no_command -a version -d 'print the version'
+complete -c jorm -n __jorm_has_no_command -a help -d 'print the list of commands, or the help of one'
+complete -c jorm -n 'not __jorm_has_no_command' -s h -l help -d 'print a summary'
+
+complete -c jorm -n '__jorm_runs help' -a 'keygen keyid check up down reload status events peer leases version help'
+complete -c jorm -n '__jorm_runs keygen keyid check up' -F
+complete -c jorm -n '__jorm_runs check up down reload status events leases; and __jorm_place 2' -a '(__jorm_tunnels)'
+complete -c jorm -n '__jorm_runs keygen' -s t -l type -x -a 'ml-dsa-65 ml-dsa-87' -d 'the kind of key'
+complete -c jorm -n '__jorm_runs check status events leases' -s j -l json -d 'JSON'
+complete -c jorm -n '__jorm_runs up' -s f -l foreground -d 'stay in the foreground'
+complete -c jorm -n '__jorm_runs up' -s l -l log-level -x -a 'error warning info debug' -d 'how much to log'
+complete -c jorm -n '__jorm_runs up' -s j -l log-json -d 'each message is a line of JSON'
+complete -c jorm -n '__jorm_runs status' -s w -l watch -d 'again and again'
+complete -c jorm -n '__jorm_runs status' -s i -l interval -x -d 'how long to wait in between, in seconds'
+complete -c jorm -n '__jorm_runs leases' -s f -l free -x -d 'take an address back'
+
+complete -c jorm -n __jorm_peer_has_no_verb -a add -d 'add a peer and keep it'
+complete -c jorm -n __jorm_peer_has_no_verb -a remove -d 'remove one that was added'
+complete -c jorm -n __jorm_peer_has_no_verb -a list -d 'list the peers'
+complete -c jorm -n '__jorm_peer_runs add remove list; and __jorm_place 3' -a '(__jorm_tunnels)'
+complete -c jorm -n '__jorm_peer_runs add; and __jorm_place 5' -F
+complete -c jorm -n '__jorm_peer_runs remove; and __jorm_place 4' -a '(__jorm_peers)'
+complete -c jorm -n '__jorm_peer_runs list' -s j -l json -d 'JSON in place of a table'
+complete -c jorm -n '__jorm_peer_runs add' -s a -l allowed-ips -x -d 'prefixes, with commas'
+complete -c jorm -n '__jorm_peer_runs add' -s e -l endpoint -x -d 'where to call it: host:port'
+complete -c jorm -n '__jorm_peer_runs add' -s k -l keepalive -x -d 'how often to make sure, in seconds'
