@@ -26,7 +26,8 @@ static void listen_at(const char *name)
 {
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
 	size_t len = strlen(name);
-	(void)snprintf(address, sizeof address, "%s", name);
+	assert_true(len < sizeof address);
+	memcpy(address, name, len + 1);
 	memcpy(to.sun_path, name, len);
 	if (*name == '@')
 		to.sun_path[0] = '\0';
