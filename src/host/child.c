@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define ASK_EVERY_MS 10
+
 static void signals_reset(void)
 {
 	sigset_t none;
@@ -37,12 +39,24 @@ int child_ms_until(usec deadline)
 	return ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
+/* For kernels before 5.3, which have no descriptor of a process to wait for. */
+static bool has_ended_asking(pid_t pid, usec deadline)
+{
+	siginfo_t info = {0};
+	while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && !info.si_pid) {
+		if (clock_now() >= deadline)
+			return false;
+		(void)poll(NULL, 0, ASK_EVERY_MS);
+	}
+	return true;
+}
+
 static bool has_ended(pid_t pid, usec deadline)
 {
 	struct pollfd end = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
 	int n = 0;
 	if (end.fd < 0)
-		return false;
+		return has_ended_asking(pid, deadline);
 	do {
 		n = poll(&end, 1, child_ms_until(deadline));
 	} while (n < 0 && errno == EINTR);

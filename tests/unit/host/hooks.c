@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static void runs_body(void)
@@ -54,6 +55,25 @@ static void test_failures_are_told(void **state)
 	room_run(fails_body);
 }
 
+/* What the keeper ignores, and what it has open, is none of a hook's business. */
+static void clean_body(void)
+{
+	struct config *config =
+		room_config("office", "Name = snk7\nPreUp = grep -E 'SigIgn|SigBlk' /proc/self/status >" ROOM
+				      "/out; ls -l /proc/self/fd | grep "
+				      "-c socket >>" ROOM "/out; true\n");
+	struct keeper *keeper = room_keeper(config);
+	assert_int_equal(keeper_hook(keeper, KEEPER_PRE_UP, NULL), OK);
+	assert_string_equal(room_read(ROOM "/out"), "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n0\n");
+	keeper_stop(keeper, true);
+	config_free(config);
+}
+
+static void test_inherits_nothing(void **state)
+{
+	room_run(clean_body);
+}
+
 /* Of two that hang the first is killed; the second is another call. */
 static void slow_body(void)
 {
@@ -73,6 +93,19 @@ static void slow_body(void)
 static void test_a_slow_one_is_killed(void **state)
 {
 	room_run(slow_body);
+}
+
+/* Without pidfd_open(2) and close_range(2). */
+static void old_kernel_body(void)
+{
+	room_forget_calls(SYS_pidfd_open, SYS_close_range);
+	clean_body();
+	slow_body();
+}
+
+static void test_on_an_old_kernel(void **state)
+{
+	room_run(old_kernel_body);
 }
 
 static void unknown_name_body(void)
@@ -95,25 +128,6 @@ static void unknown_name_body(void)
 static void test_an_unknown_interface_is_no_empty_word(void **state)
 {
 	room_run(unknown_name_body);
-}
-
-/* What the keeper ignores, and what it has open, is none of a hook's business. */
-static void clean_body(void)
-{
-	struct config *config =
-		room_config("office", "Name = snk7\nPreUp = grep -E 'SigIgn|SigBlk' /proc/self/status >" ROOM
-				      "/out; ls -l /proc/self/fd | grep "
-				      "-c socket >>" ROOM "/out; true\n");
-	struct keeper *keeper = room_keeper(config);
-	assert_int_equal(keeper_hook(keeper, KEEPER_PRE_UP, NULL), OK);
-	assert_string_equal(room_read(ROOM "/out"), "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n0\n");
-	keeper_stop(keeper, true);
-	config_free(config);
-}
-
-static void test_inherits_nothing(void **state)
-{
-	room_run(clean_body);
 }
 
 /* ---- program.c ---- */
@@ -185,6 +199,7 @@ int main(void)
 		cmocka_unit_test(test_runs_in_order_with_the_names),
 		cmocka_unit_test(test_failures_are_told),
 		cmocka_unit_test(test_a_slow_one_is_killed),
+		cmocka_unit_test(test_on_an_old_kernel),
 		cmocka_unit_test(test_an_unknown_interface_is_no_empty_word),
 		cmocka_unit_test(test_inherits_nothing),
 		cmocka_unit_test(test_a_program_that_hangs_is_killed_with_its_children),

@@ -164,6 +164,44 @@ static void test_has_no_rights(void **state)
 	room_run(rights_body);
 }
 
+/* With a kill switch, and all ways through a tunnel that is not up: only the question itself gets out. */
+static bool question_got_out(const void *context)
+{
+	return room_shell("ip netns exec outside nft list table inet seen | grep 'counter packets [1-9]'") == 0;
+}
+
+static void kill_switch_body(void)
+{
+	room_write(ROOM "/nsswitch.conf", "hosts: files dns\n", 0644);
+	room_write(ROOM "/resolv.conf", "nameserver 203.0.113.53\n", 0644);
+	assert_int_equal(
+		room_shell(
+			"set -e; mount --bind " ROOM "/resolv.conf /etc/resolv.conf; mkdir -p /run/netns; ip netns add "
+			"outside; ip link add wire type veth peer name far netns outside; ip address add 192.0.2.1/24 "
+			"dev wire; ip link set wire up; ip -n outside address add 192.0.2.9/24 dev far; ip -n outside "
+			"link set far up; ip route add default via 192.0.2.9; ip tuntap add snk7 mode tun; ip address "
+			"add 10.9.0.1/24 dev snk7; ip link set snk7 up; ip route add default dev snk7 table 700; ip "
+			"netns exec outside nft 'table inet seen { chain c { type filter hook prerouting priority 0; "
+			"ip saddr 192.0.2.1 ip daddr 203.0.113.53 udp dport 53 counter; }; }'"),
+		0);
+	struct config *config = room_config("office", "Name = snk7\nKillSwitch = yes\nFwMark = 0x99\n" PEERS);
+	struct keeper *keeper = room_keeper(config);
+	const struct keeper_facts facts = {.interface = "snk7", .fwmark = 0x99, .table = 700, .default_v4 = true};
+	assert_int_equal(keeper_apply(keeper, &facts, NULL), OK);
+	assert_int_not_equal(room_shell("RES_OPTIONS='timeout:1 attempts:1' getent -s dns hosts unknown.test"),
+		0); /* anybody else's does not */
+	assert_false(question_got_out(NULL));
+	assert_int_equal(keeper_resolve(keeper, 1, "unknown.test", 77), OK);
+	room_wait(question_got_out, NULL, "the question on the wire");
+	keeper_stop(keeper, true);
+	config_free(config);
+}
+
+static void test_passes_the_kill_switch(void **state)
+{
+	room_run(kill_switch_body);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -171,6 +209,7 @@ int main(void)
 		cmocka_unit_test(test_only_endpoints_are_looked_up),
 		cmocka_unit_test(test_bounded),
 		cmocka_unit_test(test_has_no_rights),
+		cmocka_unit_test(test_passes_the_kill_switch),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define KEY_A "q1c7OWb0MJxDeTVTp2mWuxjZz3sNgVNZdUCpm2G0fLc="
@@ -108,6 +109,32 @@ static void test_refuses_everything_else(void **state)
 	room_run(refused_body);
 }
 
+/* Without openat2(2) no symbolic link is followed, nor any "..". */
+static void old_kernel_body(void)
+{
+	static const char *const outside[] = {ROOM "/inner", ROOM "/outer", ROOM "/dots", ROOM "/magic", ROOM "/fifo",
+		ROOM "/sub/../sub/deep", ROOM "/sub/../../secret", ROOM "/state/keys/evil.pub",
+		ROOM "/state/keys/near.pub"};
+	struct config *config = scene_make();
+	room_forget_calls(SYS_openat2, SYS_openat2);
+	struct keeper *keeper = room_keeper(config);
+	assert_opens(keeper, ROOM "/own.priv", "own");
+	assert_opens(keeper, ROOM "/sub//deep", "deep");
+	assert_opens(keeper, ROOM "/sub/", NULL);
+	assert_opens(keeper, ROOM, NULL);
+	assert_opens(keeper, ROOM "/state/keys/a.pub", "peer");
+	assert_refused(keeper, ROOM "/sub/none", ERR_NOT_FOUND);
+	for (size_t i = 0; i < sizeof outside / sizeof outside[0]; i++)
+		assert_refused(keeper, outside[i], ERR_PERMISSION);
+	keeper_stop(keeper, true);
+	config_free(config);
+}
+
+static void test_without_openat2(void **state)
+{
+	room_run(old_kernel_body);
+}
+
 /* A daemon that was taken over changes what lies in its StateDirectory. */
 static void swapped_body(void)
 {
@@ -143,6 +170,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_opens_what_belongs_to_the_configuration),
 		cmocka_unit_test(test_refuses_everything_else),
+		cmocka_unit_test(test_without_openat2),
 		cmocka_unit_test(test_a_changed_state_folder_leads_nowhere),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
