@@ -20,7 +20,8 @@
 #define TEXT_ROOM 512         /* for each argument's text */
 #define STACK_DISTANCE 8192UL /* well below the red zone */
 #define ATTEMPTS 1000
-#define SKIPPED 77
+
+#ifdef __x86_64__
 
 static const struct {
 	const char *name;
@@ -40,8 +41,6 @@ static void die(const char *what)
 	(void)fprintf(stderr, "inject: %s: %s\n", what, strerror(errno));
 	exit(1);
 }
-
-#ifdef __x86_64__
 
 /* Until the thread stops; returns by which signal. */
 static int wait_for_stop(pid_t thread)
@@ -136,17 +135,6 @@ static long call(pid_t thread, long number, int n, char **texts)
 	return (long)registers.rax;
 }
 
-#else
-
-static long call(pid_t thread, long number, int n, char **texts)
-{
-	(void)thread, (void)number, (void)n, (void)texts;
-	(void)fprintf(stderr, "inject: only for x86-64\n");
-	exit(SKIPPED);
-}
-
-#endif
-
 int main(int argc, char **argv)
 {
 	if (argc < 3 || argc > 3 + ARGUMENTS_MAX) {
@@ -161,3 +149,13 @@ int main(int argc, char **argv)
 	(void)fprintf(stderr, "inject: there is no call '%s' in its list\n", argv[2]);
 	return 2;
 }
+
+#else
+
+int main(void)
+{
+	(void)fprintf(stderr, "inject: only for x86-64\n");
+	return 1;
+}
+
+#endif
