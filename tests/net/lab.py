@@ -166,11 +166,11 @@ class Lab:
         return "\n".join(program.describe() for program in self.programs)
 
     def close(self):
-        """Ends the programs and removes everything, then complains of what they left in their logs."""
+        """Ends the programs and removes everything, then complains of what must not have happened."""
         for program in self.programs:
             program.end()
         self.closing.close()
-        complaints = [text for program in self.programs for text in program.sanitizer_reports()]
+        complaints = [text for program in self.programs for text in program.complaints()]
         assert not complaints, "\n".join(complaints)
 
     def join(self, name, number):

@@ -71,6 +71,7 @@ class Program:
         self.log_path = folder / f"{name}.stderr"
         self.process = None
         self.wrapper = []
+        self.hangs = []
         self.write()
 
     def write(self):
@@ -125,7 +126,7 @@ class Program:
         self.wait()
 
     def end(self):
-        """However it stands: no process is left."""
+        """However it stands: no process is left. One that does not end by itself is a finding, too."""
         if self.process is None:
             return
         self.process.send_signal(signal.SIGCONT)
@@ -133,6 +134,7 @@ class Program:
         try:
             self.process.wait(20)
         except subprocess.TimeoutExpired:
+            self.hangs.append(f"{self.name}: 20 s after SIGTERM it still ran:\n{self.log()[-3000:]}")
             self.process.kill()
             self.process.wait()
 
@@ -148,12 +150,13 @@ class Program:
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
-    def sanitizer_reports(self):
+    def complaints(self):
+        """What must not be in any run: a sanitiser's report, an end that did not come."""
         text = self.log()
         for path in self.state.glob("*.log"):
             text += path.read_text(errors="replace")
         match = SANITIZER.search(text)
-        return [f"{self.name}: {text[match.start():match.start() + 6000]}"] if match else []
+        return self.hangs + ([f"{self.name}: {text[match.start():match.start() + 6000]}"] if match else [])
 
     def status(self):
         """The status document."""
