@@ -74,10 +74,10 @@ static enum err routing_apply(struct changes *changes, const struct keeper_facts
 		changes->table = facts->table;
 		err = routing_set(&routing, fault);
 	}
-	if (!err && old && old != facts->table) {
-		changes->table = facts->table;
+	if (!err && old && old != facts->table)
 		err = routing_unset(old, NULL, fault);
-	}
+	if (!err)
+		changes->table = facts->table;
 	return err;
 }
 
