@@ -175,6 +175,33 @@ static void test_masquerade(void **state)
 	room_run(masquerade_body);
 }
 
+/* What comes in for a socket with the mark has it, and nothing else has. */
+static void return_body(void)
+{
+	const uint32_t mark = 0x99;
+	net_make();
+	shell("nft 'table inet seen { chain c { type filter hook prerouting priority -100; "
+	      "udp dport 5000 meta mark 0x99 counter; udp dport 5001 meta mark 0 counter; }; }'");
+	for (uint16_t port = 5000; port < 5002; port++) {
+		struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+		int fd = socket(AF_INET, SOCK_DGRAM, 0);
+		assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+		if (port == 5000)
+			assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark), 0);
+	}
+	assert_int_equal(firewall_return("office", mark, NULL), OK);
+	shell("for p in 5000 5001; do ip netns exec outside bash -c \"echo x >/dev/udp/192.0.2.1/$p\"; done");
+	room_wait(room_shell_succeeds, "test $(nft list table inet seen | grep -c 'packets 1 ') = 2", "both marks");
+	bool any = false;
+	assert_int_equal(firewall_remove(FIREWALL_RETURN, "office", &any, NULL), OK);
+	assert_true(any);
+}
+
+static void test_return(void **state)
+{
+	room_run(return_body);
+}
+
 static void refused_body(void)
 {
 	struct fault fault = {0};
@@ -198,6 +225,7 @@ int main(void)
 		cmocka_unit_test(test_kill_switch_for_forwarded_packets),
 		cmocka_unit_test(test_kill_switch_for_rerouted_packets),
 		cmocka_unit_test(test_masquerade),
+		cmocka_unit_test(test_return),
 		cmocka_unit_test(test_a_refusal_changes_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
