@@ -6,7 +6,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 bool daemon_report_peer(void *context, uint32_t number, struct report_peer *ret)
 {
@@ -36,7 +35,7 @@ static enum err add_peer(struct daemon *d, const json_t *body, struct fault *fau
 		return err;
 	const struct config_peer *peer = &asked.config;
 	struct store *store = state_store(d->state);
-	struct store_peer row = {.keepalive_s = peer->keepalive_s, .added_at = (int64_t)time(NULL)};
+	struct store_peer row = {.keepalive_s = peer->keepalive_s, .added_at = (int64_t)(clock_wall() / USEC_PER_SEC)};
 	if (roster_find(d->roster, peer->name, &there))
 		err = fault_set(fault, ERR_EXISTS, "there is a peer %s already", peer->name);
 	else if (engine_find_peer(d->engine, peer->key_id, &number) == OK && roster_peer(d->roster, number, &there))

@@ -17,10 +17,8 @@
 static void reload(struct daemon *d)
 {
 	struct fault fault;
-	notify_reloading(clock_now());
 	if (daemon_reload(d, &fault) != OK)
 		log_error("reload: %s", fault.text);
-	notify_ready(d->report.interface);
 }
 
 static void take_signals(struct daemon *d)

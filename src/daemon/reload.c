@@ -1,6 +1,7 @@
 /* The configuration file, the folder of keys or the added peers have changed while the tunnel runs. */
 #include "base/log.h"
 #include "crypto/keyfile.h"
+#include "daemon/notify.h"
 #include "daemon/private.h"
 
 #include <string.h>
@@ -74,7 +75,7 @@ static enum err take_over(struct daemon *d, struct config *fresh, struct identit
 	return err == OK ? second : err;
 }
 
-enum err daemon_reload(struct daemon *d, struct fault *fault)
+static enum err reload(struct daemon *d, struct fault *fault)
 {
 	struct config *fresh;
 	struct identity *identity = NULL;
@@ -101,6 +102,14 @@ enum err daemon_reload(struct daemon *d, struct fault *fault)
 	err = take_over(d, fresh, identity, fault);
 	if (err == OK)
 		log_event(LOG_LEVEL_INFO, "reloaded", NULL, "%s: reloaded", interface_name(d->interface));
+	return err;
+}
+
+enum err daemon_reload(struct daemon *d, struct fault *fault)
+{
+	notify_reloading(clock_now());
+	enum err err = reload(d, fault);
+	notify_ready(d->report.interface);
 	return err;
 }
 

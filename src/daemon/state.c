@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define SEEN_EVERY (60 * USEC_PER_SEC)
 
@@ -24,9 +23,7 @@ struct state {
 
 static int64_t unix_now(void)
 {
-	struct timespec t;
-	clock_gettime(CLOCK_REALTIME, &t);
-	return t.tv_sec;
+	return (int64_t)(clock_wall() / USEC_PER_SEC);
 }
 
 /* ---- what is known ---- */
