@@ -120,6 +120,20 @@ static enum err family_add(
 	return err;
 }
 
+/* Two that take everything would lead each other's datagrams in a circle. */
+static enum err others_refuse(const struct rules *rules, uint32_t table, bool v4, struct fault *fault)
+{
+	for (size_t i = 0; i < rules->count; i++) {
+		const struct netlink_rule *rule = &rules->items[i];
+		if (rule->protocol == ROUTING_PROTOCOL && rule->invert && rule->table != table)
+			return fault_set(fault, ERR_EXISTS,
+				"another tunnel of this host takes all of IPv%d already (its table is %u, see 'ip "
+				"rule'): take it down first (jorm down), or set Table = off for this one",
+				v4 ? 4 : 6, rule->table);
+	}
+	return OK;
+}
+
 static enum err family_make(
 	struct netlink *netlink, const struct routing *routing, bool v4, bool *ret_any, struct fault *fault)
 {
@@ -127,8 +141,10 @@ static enum err family_make(
 	bool wanted = v4 ? routing->v4 : routing->v6;
 	enum err err = netlink_rule_list(netlink, v4, &rules.items, &rules.count, fault);
 	if (!err && !(wanted && is_set(&rules, routing))) {
-		/* first the new ones, so that there is no moment without */
 		if (wanted)
+			err = others_refuse(&rules, routing->table, v4, fault);
+		/* first the new ones, so that there is no moment without */
+		if (!err && wanted)
 			err = family_add(netlink, &rules, routing, v4, fault);
 		if (!err)
 			err = family_unset(netlink, &rules, routing->table, ret_any, fault);

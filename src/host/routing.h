@@ -18,8 +18,8 @@ struct routing {
 	bool v4, v6; /* which families have a default route */
 };
 
-/* Makes the rules of that table so. Idempotent. ERR_FULL: no three neighbouring priorities are free below main's;
- * ERR_PERMISSION, ERR_UNSUPPORTED, ERR_IO. */
+/* Makes the rules of that table so. Idempotent. ERR_EXISTS: another tunnel has that default route; ERR_FULL: no three
+ * neighbouring priorities are free below main's; ERR_PERMISSION, ERR_UNSUPPORTED, ERR_IO. */
 enum err routing_set(const struct routing *routing, struct fault *fault);
 
 /* Removes our rules of that table; *ret_any (may be NULL): there were some. */

@@ -89,7 +89,7 @@ static enum err value_write(const char *name, int value, struct fault *fault)
 
 /* ---- the file ---- */
 
-/* 0: there is no such process. */
+/* 0: there is no such process (any more). */
 static unsigned long long process_start(int pid)
 {
 	char path[64], text[1024];
@@ -103,6 +103,8 @@ static unsigned long long process_start(int pid)
 	text[n] = '\0';
 	/* the 22nd field; the second is a name in brackets, which may hold anything */
 	const char *at = strrchr(text, ')');
+	if (at && strncmp(at, ") Z", 3) == 0)
+		return 0; /* it has ended, but its parent has not asked for it yet */
 	for (int field = 2; at && field < 22; field++)
 		at = strchr(at + 1, ' ');
 	return at ? strtoull(at + 1, NULL, 10) : 0;

@@ -57,18 +57,20 @@ static void test_comes_and_goes(void **state)
 static void neighbours_body(void)
 {
 	struct routing other = {.fwmark = 0x55, .table = 800, .v4 = true};
+	struct fault fault;
 	assert_int_equal(room_shell("ip rule add fwmark 1 lookup 99 priority 32764"), 0);
 	assert_int_equal(routing_set(&both, NULL), OK);
-	assert_int_equal(routing_set(&other, NULL), OK);
-	assert_rules(
-		OURS, RULES("32758", "32759", "32760", "0x55", "800") RULES("32761", "32762", "32763", "0x99", "700"));
+	assert_int_equal(routing_set(&other, &fault), ERR_EXISTS);
+	assert_non_null(strstr(fault.text, "table is 700"));
+	assert_rules(OURS, RULES("32761", "32762", "32763", "0x99", "700"));
 	assert_int_equal(routing_unset(700, NULL, NULL), OK);
-	assert_rules(OURS, RULES("32758", "32759", "32760", "0x55", "800"));
+	assert_int_equal(routing_set(&other, NULL), OK);
+	assert_rules(OURS, RULES("32761", "32762", "32763", "0x55", "800"));
 	assert_int_equal(room_shell("ip rule | grep -c 'lookup 99'"), 0);
 	assert_string_equal(room_said, "1\n");
 
 	/* somebody has taken one of ours away: it is put back */
-	assert_int_equal(room_shell("ip rule delete priority 32759"), 0);
+	assert_int_equal(room_shell("ip rule delete priority 32762"), 0);
 	assert_int_equal(routing_set(&other, NULL), OK);
 	assert_rules(OURS " | wc -l", "3\n");
 	assert_int_equal(routing_unset(800, NULL, NULL), OK);
