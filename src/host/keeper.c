@@ -249,7 +249,7 @@ enum err keeper_resolve(struct keeper *keeper, uint32_t tag, const char *host, u
 		return ERR_AGAIN;
 	memcpy(q.host, host, len);
 	if (!message_send(keeper->questions, &q, sizeof q, -1))
-		return ERR_STATE;
+		return errno == EAGAIN ? ERR_AGAIN : ERR_STATE;
 	keeper->n_open++;
 	return OK;
 }

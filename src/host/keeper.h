@@ -88,8 +88,8 @@ enum err keeper_open(struct keeper *keeper, const char *path, int *ret_fd, struc
 
 /*
  * Asks for the address of a peer's Endpoint, without waiting; answers come in any order by keeper_take, within 20 s.
- * `tag` comes back. ERR_AGAIN: 8 questions are open. ERR_STATE: the keeper has gone. ERR_TOO_BIG: no host has such a
- * name.
+ * `tag` comes back. ERR_AGAIN: 8 questions are open, or the keeper is busy. ERR_STATE: the keeper has gone.
+ * ERR_TOO_BIG: no host has such a name.
  */
 enum err keeper_resolve(struct keeper *keeper, uint32_t tag, const char *host, uint16_t port);
 struct keeper_answer {

@@ -109,11 +109,20 @@ static void test_bounded(void **state)
 }
 
 /* A name server of the test's own that hears the question, does not answer, and looks at who asks. */
-static bool lookup_is_seen(const void *ret_pid)
+struct seen {
+	const struct keeper *keeper;
+	pid_t pid;
+};
+
+/* The keeper's child, once it has given its rights up. */
+static bool lookup_is_seen(const void *context)
 {
-	bool found = room_shell("ps -e -o pid=,uid=,comm= | grep jorm-lookup") == 0;
-	*(pid_t *)(uintptr_t)ret_pid = found ? (pid_t)strtol(room_said, NULL, 10) : 0;
-	return found;
+	struct seen *seen = (struct seen *)(uintptr_t)context;
+	char command[96];
+	(void)snprintf(command, sizeof command, "grep -ls '^PPid:[[:space:]]*%d$' /proc/[0-9]*/status; true",
+		keeper_pid(seen->keeper));
+	(void)room_shell(command);
+	return sscanf(room_said, "/proc/%d/status", &seen->pid) == 1;
 }
 
 static void rights_body(void)
@@ -132,9 +141,10 @@ static void rights_body(void)
 	struct pollfd readable = {.fd = server, .events = POLLIN};
 	assert_int_equal(poll(&readable, 1, 10000), 1); /* it waits for an answer now */
 
-	pid_t pid = 0;
+	struct seen seen = {.keeper = keeper};
 	char path[64];
-	room_wait(lookup_is_seen, &pid, "the process that asks");
+	room_wait(lookup_is_seen, &seen, "the process that asks");
+	pid_t pid = seen.pid;
 	(void)snprintf(path, sizeof path, "/proc/%d/status", pid);
 	const char *status = room_read(path);
 	assert_non_null(strstr(status, "Uid:\t65530\t65530\t65530\t65530"));
