@@ -123,7 +123,11 @@ static enum err tell_keeper(struct daemon *d, const struct plan *plan, struct fa
 		.dns = plan->dns,
 	};
 	strncpy(facts.interface, interface_name(d->interface), sizeof facts.interface - 1);
-	return keeper_apply(d->keeper, &facts, fault);
+	d->is_guarded |= d->config->kill_switch; /* even if something else fails */
+	enum err err = keeper_apply(d->keeper, &facts, fault);
+	if (err == OK)
+		d->is_guarded = d->config->kill_switch;
+	return err;
 }
 
 static enum err set_interface(struct daemon *d, const struct plan *plan, struct fault *fault)

@@ -134,7 +134,7 @@ static void introduce(struct daemon *d)
 
 static void say_goodbye(const struct daemon *d, enum err err)
 {
-	if (d->config->kill_switch && d->keeper && !d->must_lift)
+	if (d->is_guarded && !d->must_lift)
 		log_warning(
 			"the kill switch stays: nothing leaves this host until the tunnel is up again, or jorm down %s",
 			d->config->instance);

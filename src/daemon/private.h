@@ -48,7 +48,8 @@ struct daemon {
 	bool is_set_up;  /* down hooks are due at the end */
 	bool must_apply; /* a peer has handed out something else */
 	bool must_stop;
-	bool must_lift; /* taken down on purpose: the kill switch goes, too */
+	bool is_guarded; /* the kill switch has been asked for */
+	bool must_lift;  /* taken down on purpose: the kill switch goes, too */
 };
 
 /* ---- setup.c ---- */

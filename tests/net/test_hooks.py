@@ -92,6 +92,7 @@ def test_one_that_fails_before_the_tunnel_is_up(lab, kind, user):
     after = marks(lab.client)
     kept = {name for name in after["tables"] if name.startswith("jorm_kill_")}
     assert kept == ({f"jorm_kill_{client.name}"} if kind == "PostUp" else set())
+    assert ("the kill switch stays" in said) is bool(kept)
     assert after | {"tables": before["tables"]} == before
     assert not client.socket.exists()
     # Without the hook it starts.
