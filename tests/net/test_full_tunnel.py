@@ -180,12 +180,32 @@ EVENTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.__name__)
+SLOW = [server_is_down]
+
+
+@pytest.mark.parametrize(
+    "event", [pytest.param(event, id=event.__name__, marks=[pytest.mark.beside] * (event in SLOW)) for event in EVENTS]
+)
 def test_nothing_leaks_when(lab, event):
     with Guarded(lab) as guarded:
         event(guarded)
         assert kill_switch(lab.client)
         guarded.wait_for_traffic()
+
+
+def test_the_switch_follows_a_reload(lab):
+    with Guarded(lab) as guarded:
+        for value in ("no", "yes"):
+            guarded.wire.assert_tight(guarded.since)
+            guarded.client.interface["KillSwitch"] = value
+            guarded.client.write()
+            guarded.client.api("POST", "/v1/reload")
+            guarded.since = time.time()
+            assert kill_switch(lab.client) is (value == "yes")
+            if value == "no":
+                # Those who ask for the outer device go there again, the rest into the tunnel.
+                wait.until(lambda: f"udp {FAR[4]} 5004" in guarded.wire.seen(guarded.since), "the way outside is open")
+                guarded.since = float("inf")
 
 
 @pytest.mark.parametrize("end", ["kill", "kill_all", "stop"])
