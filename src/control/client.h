@@ -9,9 +9,10 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#define CONTROL_TIMEOUT_S 5         /* for connecting, and without a byte of an answer to GET */
-#define CONTROL_CHANGE_TIMEOUT_S 90 /* without a byte of an answer to what changes something: a reload may take long   \
-				     */
+#define CONTROL_TIMEOUT_S 5 /* for connecting, and without a byte of an answer to GET */
+#define CONTROL_CHANGE_TIMEOUT_S                                                                                       \
+	90 /* without a byte of an answer to what changes something: a reload may take long                            \
+	    */
 
 /*
  * One request to the daemon behind the socket. `method`: GET, POST, DELETE; `path`: "/v1/status" (control_path encodes

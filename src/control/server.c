@@ -43,7 +43,8 @@ struct control_server {
 	struct control_listener listener;
 	struct MHD_Daemon *httpd;
 	int epoll;
-	int wake; /* an eventfd: somebody has been resumed, which libmicrohttpd sees when it runs, and tells nobody */
+	int wake; /* an eventfd, for what libmicrohttpd sees when it runs but tells nobody who waits outside */
+	size_t n_clients;
 	usec now;
 	struct client clients[CONTROL_CLIENTS_MAX];
 };
@@ -314,6 +315,7 @@ static struct client *client_begin(struct control_server *s, struct MHD_Connecti
 			.connection = connection,
 			.fd = info->connect_fd,
 			.deadline = s->now + CONTROL_DEADLINE};
+		s->n_clients++;
 		return &s->clients[i];
 	}
 	return NULL;
@@ -329,6 +331,9 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 	struct client *c = *socket_context;
 	if (!c)
 		return;
+	/* the next time it runs it listens again */
+	if (c->server->n_clients-- == CONTROL_CLIENTS_MAX)
+		(void)eventfd_write(c->server->wake, 1);
 	free(c->body);
 	backlog_done(&c->backlog);
 	*c = (struct client){.fd = -1};
