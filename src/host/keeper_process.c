@@ -292,10 +292,11 @@ static bool descriptors_take(int orders, int questions)
 	return true;
 }
 
-/* It outlives what ends a daemon: systemd signals the whole control group, a terminal the whole process group. */
+/* It outlives what ends a daemon: systemd signals the whole control group (its watchdog by SIGABRT), a terminal the
+ * whole process group. */
 static void process_settle(void)
 {
-	static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGPIPE, SIGUSR1, SIGUSR2};
+	static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGABRT, SIGTSTP, SIGPIPE, SIGUSR1, SIGUSR2};
 	struct rlimit limit;
 	for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++)
 		(void)signal(ignored[i], SIG_IGN);

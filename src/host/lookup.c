@@ -1,6 +1,7 @@
 #include "host/lookup.h"
 
 #include "host/child.h"
+#include "host/upstream.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +11,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
+
+#define PATIENCE_S 3 /* until somebody else is asked, too */
 
 /* What the child writes, in one piece. */
 struct said {
@@ -29,24 +32,42 @@ static bool become_nobody(void)
 	       setresgid(LOOKUP_UID, LOOKUP_UID, LOOKUP_UID) == 0 && setresuid(LOOKUP_UID, LOOKUP_UID, LOOKUP_UID) == 0;
 }
 
+/* As the host resolves names; where that finds nobody to ask, or takes long, past systemd-resolved. */
+static int name_resolve(const struct question *q, struct sockaddr_storage *ret)
+{
+	static const struct timespec patience = {.tv_sec = PATIENCE_S};
+	static const struct addrinfo hints = {
+		.ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM, .ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV};
+	static char service[8]; /* a thread that is left behind still reads and writes these */
+	static struct gaicb request;
+	struct gaicb *requests[] = {&request};
+	(void)snprintf(service, sizeof service, "%u", q->port);
+	request = (struct gaicb){.ar_name = q->host, .ar_service = service, .ar_request = &hints};
+	int code = getaddrinfo_a(GAI_NOWAIT, requests, 1, NULL);
+	if (code)
+		return code;
+	(void)gai_suspend((const struct gaicb *const *)requests, 1, &patience);
+	code = gai_error(&request);
+	if ((code == EAI_AGAIN || code == EAI_INPROGRESS) && upstream_ask(q->host, q->port, ret))
+		return 0;
+	while ((code = gai_error(&request)) == EAI_INPROGRESS)
+		(void)gai_suspend((const struct gaicb *const *)requests, 1, NULL);
+	if (code == 0)
+		memcpy(ret, request.ar_result->ai_addr, request.ar_result->ai_addrlen);
+	return code;
+}
+
 static int lookup_body(void *context)
 {
 	const struct question *q = context;
 	struct said said = {.code = EAI_SYSTEM};
-	char service[8];
-	struct addrinfo hints = {
-		.ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM, .ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV};
-	struct addrinfo *list = NULL;
 	(void)prctl(PR_SET_NAME, "jorm-lookup", 0, 0, 0);
 	if (dup2(STDOUT_FILENO, STDERR_FILENO) < 0 || dup2(q->fd, 3) < 0)
 		return 1;
 	child_close_from(4);
 	if (!become_nobody())
 		return 1;
-	(void)snprintf(service, sizeof service, "%u", q->port);
-	said.code = getaddrinfo(q->host, service, &hints, &list);
-	if (said.code == 0)
-		memcpy(&said.address, list->ai_addr, list->ai_addrlen);
+	said.code = name_resolve(q, &said.address);
 	return write(3, &said, sizeof said) == sizeof said ? 0 : 1;
 }
 

@@ -191,7 +191,7 @@ static void test_next_daemon_after_both_are_killed(void **state)
 
 static void alive_body(void)
 {
-	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE, SIGUSR1};
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGABRT, SIGPIPE, SIGUSR1};
 	struct config *config = room_config("office", "Name = snk7\nPreUp = true\n");
 	int inherited = open("/etc/passwd", O_RDONLY); /* without O_CLOEXEC */
 	assert_true(inherited > 2);
