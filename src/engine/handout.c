@@ -217,8 +217,88 @@ bool engine_lease(const struct engine *e, size_t at, struct lease *ret)
 
 /* ---- the client's end ---- */
 
+/* So wide a network is more than anybody has behind him, and a few of them would be the whole world: two halves in
+ * place of a default route, which is the client's own decision. Private IPv6 networks are one large one. */
+#define WIDEST_V4 8
+#define WIDEST_V6 16
+#define WIDEST_V6_LOCAL 7 /* fc00::/7 */
+
+static bool is_too_wide(const struct prefix *route)
+{
+	bool is_local = (route->ip[0] & 0xfe) == 0xfc;
+	return route->bits < (route->v4 ? WIDEST_V4 : is_local ? WIDEST_V6_LOCAL : WIDEST_V6);
+}
+
+/* The tunnels' own datagrams would go into a tunnel. */
+static bool covers_an_endpoint(const struct engine *e, const struct prefix *route)
+{
+	for (uint32_t i = 0; i < e->n_peers; i++) {
+		const struct peer *p = e->peers[i];
+		const struct route *used = p ? atomic_load(&p->route) : NULL;
+		if (p && !addr_is_unset(&p->configured) && prefix_contains(route, p->configured.ip))
+			return true;
+		if (used && prefix_contains(route, used->to.remote.ip))
+			return true;
+	}
+	return false;
+}
+
+/* Why a route that a peer hands out is not taken; NULL: it is. What our own configuration gives the peer, it may say
+ * again. Another peer's default route is the rest, which nobody takes anything from. */
+static const char *objection(const struct peer *p, const struct prefix *route)
+{
+	if (trie_covering(p->engine->trie, route, 0) == p)
+		return NULL;
+	if (trie_covering(p->engine->trie, route, 1))
+		return "another peer has it";
+	if (is_too_wide(route))
+		return "it is too wide: write it into AllowedIPs if it is wanted";
+	return covers_an_endpoint(p->engine, route) ? "an Endpoint lies in it" : NULL;
+}
+
+static bool is_taken(struct peer *p, const struct prefix *route, const char *what)
+{
+	char text[ADDR_TEXT_LEN];
+	const char *why = objection(p, route);
+	if (why)
+		peer_notice(p, NOTICE_REFUSED, "%s hands out the %s %s, which is not taken: %s", p->name, what,
+			prefix_format(route, text), why);
+	return !why;
+}
+
+static void take_routes(struct peer *p, struct accept *a)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < a->n_routes; i++)
+		if (is_taken(p, &a->routes[i], "route"))
+			a->routes[kept++] = a->routes[i];
+	a->n_routes = kept;
+}
+
+/* The network that an address brings with it is a route, too, where routes are taken; without it the address stands
+ * alone. An address that is another peer's would keep packets from him. */
+static void take_addresses(struct peer *p, struct accept *a, bool with_networks)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < a->n_addresses; i++) {
+		struct prefix address = a->addresses[i], network = address;
+		const uint8_t single = address.v4 ? 32 : 128;
+		struct prefix host = address;
+		host.bits = single;
+		if (!is_taken(p, &host, "address"))
+			continue;
+		prefix_drop_host_bits(&network);
+		if (!with_networks || a->n_routes == ACCEPT_ROUTES_MAX || !is_taken(p, &network, "network"))
+			address.bits = single;
+		else
+			a->routes[a->n_routes++] = network;
+		a->addresses[kept++] = address;
+	}
+	a->n_addresses = kept;
+}
+
 /* What we do not take is as if it had not been said. */
-static void filter(const struct peer *p, struct accept *a)
+static void filter(struct peer *p, struct accept *a)
 {
 	if (!(p->takes & TAKE_ADDRESS))
 		a->n_addresses = 0;
@@ -230,32 +310,13 @@ static void filter(const struct peer *p, struct accept *a)
 		a->mtu = 0;
 	if (!(p->takes & TAKE_KEEPALIVE))
 		a->keepalive_s = 0;
-	/* All traffic goes through the tunnel only where our own configuration says so; and nobody takes over what
-	 * another peer has. */
-	size_t kept = 0;
-	for (size_t i = 0; i < a->n_routes; i++) {
-		const struct peer *other = trie_get(p->engine->trie, &a->routes[i]);
-		if (a->routes[i].bits > 0 && (!other || other == p))
-			a->routes[kept++] = a->routes[i];
-	}
-	a->n_routes = kept;
+	take_routes(p, a);
+	take_addresses(p, a, p->takes & TAKE_ROUTES);
+	/* Two of them are compared byte for byte. */
 	memset(a->addresses + a->n_addresses, 0, (ACCEPT_ADDRESSES_MAX - a->n_addresses) * sizeof a->addresses[0]);
-	memset(a->routes + kept, 0, (ACCEPT_ROUTES_MAX - kept) * sizeof a->routes[0]);
+	memset(a->routes + a->n_routes, 0, (ACCEPT_ROUTES_MAX - a->n_routes) * sizeof a->routes[0]);
 	memset(a->dns + a->n_dns, 0, (ACCEPT_DNS_MAX - a->n_dns) * sizeof a->dns[0]);
 	memset(a->domains + a->n_domains, 0, (ACCEPT_DOMAINS_MAX - a->n_domains) * sizeof a->domains[0]);
-}
-
-/* The network that an address brings with it is a route, too, where routes are taken. */
-static void add_networks(const struct peer *p, struct accept *a)
-{
-	for (size_t i = 0; (p->takes & TAKE_ROUTES) && i < a->n_addresses; i++) {
-		struct prefix network = a->addresses[i];
-		const struct peer *other = trie_get(p->engine->trie, &network);
-		if (network.bits == 0 || (other && other != p) || a->n_routes == ACCEPT_ROUTES_MAX)
-			continue;
-		prefix_drop_host_bits(&network);
-		a->routes[a->n_routes++] = network;
-	}
 }
 
 enum err handout_take(struct peer *p, struct view body)
@@ -265,10 +326,8 @@ enum err handout_take(struct peer *p, struct view body)
 	if (!a)
 		return ERR_NOMEM;
 	enum err err = accept_parse(a, body);
-	if (err == OK) {
+	if (err == OK)
 		filter(p, a);
-		add_networks(p, a);
-	}
 	for (size_t i = 0; err == OK && i < a->n_routes; i++)
 		err = trie_insert(e->trie, &a->routes[i], p);
 	if (err != OK || (p->accepted && memcmp(p->accepted, a, sizeof *a) == 0)) {

@@ -142,6 +142,23 @@ static struct node *find(const struct trie *t, const struct prefix *prefix)
 	return NULL;
 }
 
+void *trie_covering(const struct trie *t, const struct prefix *prefix, unsigned least)
+{
+	uint8_t key[16] = {0};
+	void *best = NULL;
+	memcpy(key, prefix->v4 ? prefix->ip + 12 : prefix->ip, prefix->v4 ? 4 : 16);
+	struct node *n = atomic_load_explicit(&t->root[prefix->v4], memory_order_acquire);
+	while (n && n->bits <= prefix->bits && common_bits(n->key, key, n->bits) == n->bits) {
+		void *value = atomic_load_explicit(&n->value, memory_order_acquire);
+		if (value && n->bits >= least)
+			best = value;
+		if (n->bits == prefix->bits)
+			break;
+		n = atomic_load_explicit(&n->child[bit_at(key, n->bits)], memory_order_acquire);
+	}
+	return best;
+}
+
 void trie_remove_prefix(struct trie *t, const struct prefix *prefix, const void *value)
 {
 	struct node *n = find(t, prefix);

@@ -27,5 +27,8 @@ void trie_remove_prefix(struct trie *t, const struct prefix *prefix, const void 
 /* The value of exactly this prefix, or NULL. */
 void *trie_get(const struct trie *t, const struct prefix *prefix);
 
+/* The value of the longest prefix, of at least `least` bits, that contains this one or is it; NULL: none does. */
+void *trie_covering(const struct trie *t, const struct prefix *prefix, unsigned least);
+
 /* The value of the longest matching prefix, or NULL. address: 4 or 16 bytes. Any thread. */
 void *trie_lookup(const struct trie *t, bool v4, const uint8_t *address);

@@ -3,6 +3,7 @@
 #include "engine/grace.h"
 #include "wire/ip.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct duo_datagrams {
@@ -93,8 +94,30 @@ static void on_notice(void *context, enum notice notice, const char *peer, const
 {
 	struct duo_end *end = context;
 	(void)peer;
-	(void)text;
 	end->established += notice == NOTICE_ESTABLISHED;
+	if (notice == NOTICE_REFUSED)
+		(void)snprintf(end->refused, sizeof end->refused, "%s", text);
+}
+
+static void on_accepted(void *context, uint32_t number, const struct accept *accept)
+{
+	struct duo_end *end = context;
+	MUST(number == end->peer);
+	end->accepted = *accept;
+	end->n_accepted++;
+}
+
+static enum err on_keep_lease(void *context, const uint8_t key_id[KEY_ID_LEN], const char *peer,
+	const struct prefix *address, struct fault *fault)
+{
+	struct duo_end *end = context;
+	MUST(memcmp(key_id, identity_key_id(end->duo->ends[!end->number].identity), KEY_ID_LEN) == 0);
+	MUST(strcmp(peer, "other") == 0);
+	if (end->forgets)
+		return fault_set(fault, ERR_IO, "the disk is full");
+	MUST(end->n_kept < sizeof end->kept / sizeof *end->kept);
+	end->kept[end->n_kept++] = *address;
+	return OK;
 }
 
 /* ---- life ---- */
@@ -120,8 +143,16 @@ static void end_open(struct duo *d, uint32_t number)
 		.rekey = d->rekey,
 		.max_pending = 16,
 		.handshake_rate = 100,
-		.host = {.interface_mtu = on_mtu, .notice = on_notice, .context = end},
+		.pools = number ? d->pools : NULL,
+		.n_pools = number ? d->n_pools : 0,
+		.host = {.interface_mtu = on_mtu,
+			.notice = on_notice,
+			.keep_lease = on_keep_lease,
+			.accepted = on_accepted,
+			.context = end},
 	};
+	if (number)
+		config.push = d->push;
 	for (int i = 0; i <= DUO_LANES; i++)
 		end->io[i] = (struct lane_io){.send = on_send,
 			.deliver = on_deliver,
@@ -138,8 +169,11 @@ void duo_add_peer(struct duo *d, uint32_t number)
 	struct prefix allowed[2];
 	MUST(prefix_parse(&allowed[0], number ? "10.0.0.1" : "10.0.0.2") == OK);
 	MUST(prefix_parse(&allowed[1], number ? "fd00::1" : "fd00::2") == OK);
-	struct peer_config config = {
-		.name = "other", .allowed_ips = allowed, .n_allowed_ips = 2, .initiates = number == 0};
+	struct peer_config config = {.name = "other",
+		.allowed_ips = allowed,
+		.n_allowed_ips = 2,
+		.initiates = number == 0,
+		.takes = d->takes_of_accept};
 	memcpy(config.key_id, identity_key_id(other->identity), KEY_ID_LEN);
 	MUST(engine_add_peer(end->engine, &config, &end->peer) == OK);
 	if (config.initiates) {

@@ -45,6 +45,15 @@ struct duo_end {
 	struct duo_events *events, **events_tail;
 	uint32_t n_in, n_events;
 
+	/* What the other end has handed out last, and how often it was another; what was said of it. */
+	struct accept accepted;
+	uint32_t n_accepted;
+	char refused[256];
+	/* Addresses that were to be kept; whether that works. */
+	struct prefix kept[4];
+	size_t n_kept;
+	bool forgets;
+
 	/* Takes what comes out of the tunnel; NULL: counted only. */
 	void (*on_packet)(void *context, const struct iovec *iov, int n);
 	void *context;
@@ -57,6 +66,11 @@ struct duo {
 	bool joins_udp;
 	enum padding padding;
 	usec rekey; /* as in struct engine_config */
+	/* What end 1 hands out, and end 0 takes of it. */
+	const struct prefix *pools;
+	size_t n_pools;
+	struct accept push;
+	uint32_t takes_of_accept; /* TAKE_ bits */
 };
 
 /* Two engines that know each other as peers; end 0 (10.0.0.1, fd00::1) calls end 1 (10.0.0.2, fd00::2). Set what is
