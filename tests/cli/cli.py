@@ -515,6 +515,22 @@ def the_manual_page_has_every_command_and_option():
 
 
 @test
+def the_api_is_described():
+    page = (ROOT / "docs/api.md").read_text()
+    routes = re.findall(r'\{"([A-Z]+)", "(/[^"]*)", CONTROL_\w+\}', (ROOT / "src/control/route.c").read_text())
+    described = set(re.findall(r"^\| `([A-Z]+) (/\S+)` \|", page, re.M))
+    assert len(routes) > 10
+    assert {(method, re.sub(r"/(NAME|ADDRESS)$", "/", path)) for method, path in described} == set(routes)
+    metrics = set(re.findall(r'"(jorm_[a-z_]+)"', (ROOT / "src/daemon/metrics.c").read_text()))
+    assert len(metrics) > 10 and metrics == set(re.findall(r"`(jorm_[a-z_]+)`", page))
+    report = (ROOT / "src/daemon/report.c").read_text()
+    for member in re.findall(r'json_object_set_new\(\s*\w+, "([a-z_]+)"', report):
+        assert f'"{member}"' in page, member
+    for event in re.findall(r'\[NOTICE_\w+\] = "([a-z]+)"', report):
+        assert f"| `{event}` |" in page, event
+
+
+@test
 def every_shell_completes_every_command_and_option():
     for name in ("jorm.bash", "_jorm", "jorm.fish"):
         text = (ROOT / "completions" / name).read_text()
