@@ -1,4 +1,4 @@
-/* The status document (control/control.h) as text for a person. */
+/* The status document (docs/api.md) as text for a person. */
 #pragma once
 
 #include <jansson.h>

@@ -430,6 +430,8 @@ enum err control_server_open(struct control_server **ret, const struct control_c
 	*ret = NULL;
 	if (!s)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
+	/* now, while /dev/urandom can still be opened: what clients choose as names goes into jansson's hash tables */
+	json_object_seed(0);
 	s->config = *config;
 	s->epoll = s->wake = -1;
 	enum err e = control_listener_open(&s->listener, config->path, config->group, CONTROL_CLIENTS_MAX, fault);
