@@ -18,8 +18,9 @@ static void fuzz_route(struct reader *r)
 	struct route route;
 	const char *method = methods[reader_u8(r) % 4];
 	struct view path = fuzz_take(r, reader_left(r));
-	char *text = strndup(path.data, path.len);
+	char *text = calloc(1, path.len + 1); /* not strndup: strict_string_checks wants a string there */
 	MUST(text);
+	memcpy(text, path.data, path.len);
 	enum err e = route_find(&route, method, text);
 	if (e == OK) {
 		size_t n = strlen(route.name);
