@@ -3,14 +3,28 @@
 
 /* ---- handshakes ---- */
 
+/* The datagrams of one message leave in one send: all but the last have one size. */
+static void flush_answer(struct engine *e)
+{
+	struct lane *lane = engine_control_lane(e);
+	if (e->answer_len &&
+		lane->io.send(lane->io.context, &e->answer_to, e->answer, e->answer_len, e->answer_segment) != OK)
+		lane_drop(lane, DROP_SEND);
+	e->answer_len = 0;
+}
+
 static void send_answer(void *context, const uint8_t *data, size_t len)
 {
 	struct engine *e = context;
-	struct lane *lane = engine_control_lane(e);
 	if (data[0] == MSG_COOKIE)
 		e->counts.cookies++;
-	if (lane->io.send(lane->io.context, &e->answer_to, data, len, len) != OK)
-		lane_drop(lane, DROP_SEND);
+	bool is_last = e->answer_len % (e->answer_len ? e->answer_segment : 1) != 0; /* a shorter one came */
+	if (e->answer_len && (is_last || len > e->answer_segment || e->answer_len + len > sizeof e->answer))
+		flush_answer(e);
+	if (e->answer_len == 0)
+		e->answer_segment = len;
+	memcpy(e->answer + e->answer_len, data, len);
+	e->answer_len += len;
 }
 
 static void count_refusal(struct engine *e, enum err err)
@@ -57,8 +71,10 @@ static void on_handshake(struct engine *e, const struct event *event, bool under
 	}
 	struct hs_output out = {.send = send_answer, .context = e};
 	e->answer_to = event->from;
-	count_refusal(
-		e, responder_input(e->responder, &event->from.remote, event->data, event->len, under_load, now, &out));
+	enum err err =
+		responder_input(e->responder, &event->from.remote, event->data, event->len, under_load, now, &out);
+	flush_answer(e);
+	count_refusal(e, err);
 }
 
 /* ---- frames ---- */

@@ -40,6 +40,8 @@ struct engine {
 	usec responder_due;
 	uint32_t tunnel_mtu;       /* last told to the owner */
 	struct endpoint answer_to; /* of the handshake datagram in hand */
+	size_t answer_len, answer_segment;
+	uint8_t answer[HS_FRAGMENTS_MAX * HS_DATAGRAM_MAX]; /* datagrams on their way to it, one after another */
 	struct handshake_counts counts;
 };
 
