@@ -7,8 +7,8 @@
 #include <string.h>
 
 /* As in src/engine/upkeep.c. */
-#define UNANSWERED_MAX (15 * USEC_PER_SEC)
-#define SILENT_AFTER (1500 * USEC_PER_MS)
+#define UNANSWERED_MAX (5 * USEC_PER_SEC)
+#define SILENT_AFTER (1500 * USEC_PER_MS) /* then a probe each second */
 #define LOOK_EVERY USEC_PER_SEC
 #define REJECTED_PAUSE (5 * USEC_PER_SEC)
 #define PLAIN_MAX (PATH_MTU_MIN - OUTER_OVERHEAD_V6 - DATA_OVERHEAD)
@@ -212,7 +212,7 @@ static usec tick_session(struct client *c, usec now)
 		lose_session(c, now);
 		return now;
 	}
-	if (now - c->last_send >= (is_silent ? SILENT_AFTER : c->config->keepalive)) {
+	if (now - c->last_send >= (is_silent ? LOOK_EVERY : c->config->keepalive)) {
 		uint8_t nonce[PROBE_LEN];
 		rng_fill(&c->config->rng, nonce, sizeof nonce);
 		send_probe(c, nonce, 0, now);

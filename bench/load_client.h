@@ -1,6 +1,6 @@
 /*
  * One client of bench/load: a handshake, then an idle session, as src/engine has them, without an interface of its own.
- * Knows when to call again: at once after a Close, after 15 s without an answer, when an attempt has expired.
+ * Knows when to call again: at once after a Close, after 5 s without an answer, when an attempt has expired.
  * It does not rekey: a run ends before the server would begin to (135 s). No I/O, no clock.
  */
 #pragma once
