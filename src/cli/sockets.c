@@ -22,14 +22,7 @@ static bool ends_with(const char *text, const char *end)
 static bool configured_socket(char out[static PATH_MAX], const char *what)
 {
 	char path[PATH_MAX];
-	struct config *config = NULL;
-	struct config_diagnostics diags = {0};
-	bool found = config_path_of(path, what) == OK && config_load(&config, path, &diags) == OK;
-	if (found)
-		memcpy(out, config->control_socket, strlen(config->control_socket) + 1);
-	config_diagnostics_done(&diags);
-	config_free(config);
-	return found;
+	return config_path_of(path, what) == OK && config_socket_in(out, path) == OK;
 }
 
 /* The socket of the daemon whose interface has this name; among those that answer. */
@@ -66,7 +59,7 @@ enum err socket_find(char out[static PATH_MAX], const char *what, struct fault *
 	}
 	if (configured_socket(out, what))
 		return OK;
-	/* a file that has become unreadable or wrong since: its socket is where it is by default */
+	/* a file that has become unreadable since: its socket is where it is by default */
 	const char *slash = strrchr(what, '/');
 	char instance[PATH_MAX];
 	memcpy(instance, slash ? slash + 1 : what, strlen(slash ? slash + 1 : what) + 1);

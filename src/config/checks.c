@@ -62,15 +62,6 @@ static bool someone_hands_out_addresses(const struct config *config)
 	return false;
 }
 
-static bool someone_hands_out_routes(const struct config *config)
-{
-	for (size_t i = 0; i < config->peer_count; i++) {
-		if (config->peers[i].endpoint && config->peers[i].accept_routes)
-			return true;
-	}
-	return false;
-}
-
 static void address_check(const struct checks *c)
 {
 	if (c->interface_line && !c->config->addresses.count && !is_refused(c, "interface", "Address") &&
@@ -135,8 +126,7 @@ static void default_routes_check(const struct checks *c)
 	if (c->config->kill_switch && !peer)
 		diag_warning(c->diags, at_key(c, "KillSwitch"),
 			"no peer has 0.0.0.0/0 or ::/0 in its AllowedIPs: this host then reaches the networks of the "
-			"tunnel, and nothing else%s",
-			someone_hands_out_routes(c->config) ? ", unless a peer hands out a default route" : "");
+			"tunnel, and nothing else");
 	if (off && (c->config->kill_switch || peer))
 		diag_warning(c->diags, at_key(c, "Table"),
 			"sets no routes, so that %s: set them yourself, as in PostUp",

@@ -278,6 +278,20 @@ bool config_needs_restart(const struct config *old, const struct config *new, ch
 	return any;
 }
 
+enum err config_socket_in(char out[static PATH_MAX], const char *path)
+{
+	struct config *config;
+	struct config_diagnostics diags = {0};
+	enum err e = load_partly(&config, path, &diags);
+	if (e == ERR_FORMAT && config && config->control_socket)
+		e = OK;
+	if (e == OK)
+		e = snprintf(out, PATH_MAX, "%s", config->control_socket) < PATH_MAX ? OK : ERR_TOO_BIG;
+	config_diagnostics_done(&diags);
+	config_free(config);
+	return e;
+}
+
 enum err config_path_of(char out[static PATH_MAX], const char *file_or_name)
 {
 	size_t n = strlen(file_or_name);

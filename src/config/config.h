@@ -147,6 +147,12 @@ enum err config_load(struct config **ret, const char *path, struct config_diagno
 enum err config_load_with_keys(
 	struct config **ret, const char *path, struct config_diagnostics *diags, uint8_t ret_key_id[KEY_ID_LEN]);
 
+/*
+ * The control socket that a file names (or, saying nothing, would have), also when there are mistakes in the rest of
+ * it: so that a running daemon can be told of them. ERR_FORMAT: there is none to be read, and as config_load.
+ */
+enum err config_socket_in(char out[static PATH_MAX], const char *path);
+
 void config_free(struct config *config); /* NULL is fine */
 
 /*

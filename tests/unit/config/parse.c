@@ -328,7 +328,7 @@ static const struct mistake {
 	{TOP PEER "AllowedIPs = ::/0\n", {{4, "AllowedIPs", "~IPv4 goes outside the tunnel: add 0.0.0.0/0"}}},
 	{TOP "KillSwitch = yes\n" PEER "AllowedIPs = ::/0\n", {{0}}},
 	{TOP "KillSwitch = yes\n" PEER, {{4, "KillSwitch", "~the networks of the tunnel, and nothing else"}}},
-	{TOP "KillSwitch = yes\n" PEER "Endpoint = h:1\n", {{4, "KillSwitch", "~unless a peer hands out"}}},
+	{TOP "KillSwitch = yes\n" PEER "Endpoint = h:1\n", {{4, "KillSwitch", "~and nothing else"}}},
 	{TOP "Table = off\n" PEER, {{0}}},
 	{TOP "Table = off\n" PEER "AllowedIPs = ::/0\n", {{4, "Table", "~leads nothing into the tunnel"}}},
 	{TOP "Table = off\nKillSwitch = yes\n" PEER "AllowedIPs = ::/0\n", {{4, "Table", "~nothing leaves"}}},
