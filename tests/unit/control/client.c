@@ -87,6 +87,8 @@ static bool each(void *context, const json_t *event)
 	if (json_is_integer(json_object_get(event, "event")))
 		f->last = (int)json_integer_value(json_object_get(event, "event"));
 	f->count++;
+	if (f->served && f->count == 1)
+		f->served->to_tell = 500; /* not before: the last listener might take one */
 	if (f->served && f->last == 1)
 		f->served->stop = true; /* the server's thread ends, but not yet the server */
 	return f->count != f->enough;
@@ -112,8 +114,8 @@ static void follows(void **state)
 	assert_int_equal(f.count, 4);
 	assert_int_equal(f.last, 998);
 	/* to the server's end */
+	s.to_tell = 0;
 	f = (struct follow){.served = &s};
-	s.to_tell = 500;
 	assert_int_equal(pthread_create(&ending, NULL, end_server, &s), 0);
 	assert_int_equal(control_follow(SOCKET_NAME, each, &f, &fault), OK);
 	assert_int_equal(f.last, 1);
