@@ -76,7 +76,9 @@ class Program:
 
     def write(self):
         """The file anew, from interface and peers."""
-        interface = {"ControlSocket": self.socket, "StateDirectory": self.state} | self.interface
+        # User: the same on a host that has a user jorm
+        usual = {"ControlSocket": self.socket, "StateDirectory": self.state, "User": "root"}
+        interface = usual | self.interface
         sections = {"interface": interface} | {f"peer p{number}": peer for number, peer in enumerate(self.peers)}
         lines = []
         for name, settings in sections.items():
