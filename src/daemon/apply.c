@@ -123,10 +123,12 @@ static enum err tell_keeper(struct daemon *d, const struct plan *plan, struct fa
 		.dns = plan->dns,
 	};
 	strncpy(facts.interface, interface_name(d->interface), sizeof facts.interface - 1);
-	d->is_guarded |= d->config->kill_switch; /* even if something else fails */
 	enum err err = keeper_apply(d->keeper, &facts, fault);
+	/* The switch comes first: it is there whatever else has failed, but not without nft. */
 	if (err == OK)
 		d->is_guarded = d->config->kill_switch;
+	else if (err != ERR_NOT_FOUND)
+		d->is_guarded |= d->config->kill_switch;
 	return err;
 }
 

@@ -127,7 +127,7 @@ enum err netlink_route_add(struct netlink *netlink, const struct netlink_route *
 		struct prefix network = network_of(&route->prefix);
 		return fault_set(fault, ERR_EXISTS,
 			"cannot add the route %s through %s: another interface has it with the same metric, %u; remove "
-			"that one or set another Metric",
+			"that one, or leave this one out of AllowedIPs",
 			prefix_format(&network, text), netlink_name_of(netlink, route->ifindex, name), route->metric);
 	}
 	return netlink_refused_prefix(

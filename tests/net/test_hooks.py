@@ -157,3 +157,11 @@ def test_a_hook_may_leave_something_running(lab):
         assert client.stop() == 0
     finally:
         os.kill(int(pid.read_text()), signal.SIGKILL)
+
+
+def test_without_nft_there_is_no_switch(lab):
+    client = client_with(lab, KillSwitch="yes")
+    client.wrapper = ["unshare", "-m", "sh", "-c", 'mount --bind /dev/null "$(command -v nft)"; exec "$@"', "sh"]
+    said = client.fail()
+    assert "KillSwitch needs the program nft: install nftables" in said
+    assert "the kill switch stays" not in said

@@ -104,7 +104,7 @@ def test_nothing_is_left_by_one_that_does_not_start(lab, user):
     lab.folder.chmod(0o711)
     lab.client.run("sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1")
     before = marks(lab.client)
-    client = lab.program(lab.client, [lab.peer(lab.server, 4, **ALL)], User=user, DNS=None, Masquerade="yes")
+    client = lab.program(lab.client, [lab.peer(lab.server, 4, **ALL)], User=user, Masquerade="yes")
     taken = lab.client.socket(2, 2)
     with taken:
         taken.bind(("0.0.0.0", 10777))
@@ -116,6 +116,14 @@ def test_nothing_is_left_by_one_that_does_not_start(lab, user):
     assert marks(lab.client) == before and not client.socket.exists()
     assert "eth0" in nothing_starts(client, Address="10.66.0.2/24", Name="eth0")
     assert marks(lab.client) == before and not client.socket.exists()
+    # A route that is another interface's.
+    lab.client.ip("route add 10.99.0.0/16 via 10.1.2.1")
+    before = marks(lab.client)
+    client.peers[0]["AllowedIPs"] = "0.0.0.0/0, 10.99.0.0/16"
+    said = nothing_starts(client, Address="10.66.0.2/24", Name="tun")
+    assert "10.99.0.0/16" in said and "another interface has it" in said and "AllowedIPs" in said
+    assert marks(lab.client) == before and not client.socket.exists()
+    client.peers[0] |= ALL
     # And one that runs is not hurt by a second one.
     lab.client.run("sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=0")
     client.interface |= {"Name": "tun", "Masquerade": None, "Address": "10.66.0.2/24, fd66::2/64"}
