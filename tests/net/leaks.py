@@ -152,8 +152,8 @@ class Crowd:
         self._add(f"tcp {FAR[4]} 81", lambda: s.send(b"leak"))
 
     def _run(self):
-        pace = wait.Pace(20)
         while not self.stopped.is_set():
+            pace = wait.Pace(20)  # a new one: what was late is not caught up with, others need the processor, too
             for send in self.sources:
                 # Refused, no route, not connected yet: it has tried.
                 with contextlib.suppress(OSError):
@@ -162,9 +162,9 @@ class Crowd:
             pace.spent(1)
 
     def _hurry(self):
-        """One that tries each millisecond, for gaps that are short."""
-        pace = wait.Pace(1000)
+        """One that tries each millisecond, or two, for gaps that are short."""
         while not self.stopped.is_set():
+            pace = wait.Pace(500)
             with contextlib.suppress(OSError):
                 self.hurried.sendto(b"leak", (FAR[4], 5009))
             pace.spent(1)
@@ -188,6 +188,7 @@ class Wire:
         self.lab, self.path = lab, lab.folder / "wire.pcap"
         self.endpoints = {f"udp {endpoint}" for endpoint in endpoints}
         lab.middle.ip("\n".join(f"addr add {address} dev lo" for address in FAR.values()))
+        self.position, self.left = 24, []  # behind the file's header
         self.closing = contextlib.ExitStack()
 
     def __enter__(self):
@@ -208,19 +209,26 @@ class Wire:
         said = self.tcpdump.communicate(timeout=30)[1]
         assert re.search(r"^0 packets dropped by kernel", said, re.M), said
 
-    def _frames(self):
-        data, at = self.path.read_bytes(), 24
+    def _read(self):
+        """What tcpdump has written meanwhile."""
+        with self.path.open("rb") as file:
+            file.seek(self.position)
+            data, at = file.read(), 0
         while at + 16 <= len(data):
             seconds, micro, length = struct.unpack_from("=III", data, at)
             if at + 16 + length > len(data):
-                return  # half written
-            yield seconds + micro / 1e6, data[at + 16 : at + 16 + length]
+                break  # half written
+            frame = data[at + 16 : at + 16 + length]
             at += 16 + length
+            name = name_of(frame) if frame[6:12] == self.mac else None
+            if name and name not in self.endpoints:
+                self.left.append((seconds + micro / 1e6, name))
+        self.position += at
 
     def seen(self, since, until=float("inf")):
         """Names of what left in that time, but for what may leave."""
-        names = {name_of(frame) for when, frame in self._frames() if since < when < until and frame[6:12] == self.mac}
-        return names - {None} - self.endpoints
+        self._read()
+        return {name for when, name in self.left if since < when < until}
 
     def wait_for_crowd(self, since):
         """All get through: nothing holds them back (any more)."""

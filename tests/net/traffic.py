@@ -32,7 +32,8 @@ def ping(source, address, count=5, size=56, interval=0.02, patience=5):
     with source.socket(family_of(address), socket.SOCK_RAW, protocol) as s:
 
         def collect(seconds):
-            while select.select([s], [], [], seconds)[0]:
+            end = time.monotonic() + seconds  # others' messages may come without end
+            while select.select([s], [], [], max(0, end - time.monotonic()))[0]:
                 data = s.recv(1 << 17)
                 data = data[(data[0] & 15) * 4 :] if v4 else data
                 if data[:1] == bytes([reply]) and data[4:6] == mark and data[8:] == bytes(size):
