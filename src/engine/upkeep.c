@@ -399,18 +399,24 @@ static void tick_keepalive(struct peer *p, usec now)
 	}
 }
 
-/* What we sent goes unanswered: perhaps our address has changed, and the peer sends to the old one; a probe tells it
- * the new one. Perhaps the peer only has nothing to say; then the probe's echo is the answer. */
+/*
+ * What we sent goes unanswered, or packets came and have stopped: perhaps our address has changed (or a NAT's mapping),
+ * and the peer sends to the old one; a probe tells it the new one. Perhaps the peer only has nothing to say; then the
+ * probe's echo is the answer.
+ */
 static void tick_silence(struct peer *p, usec now)
 {
-	usec unanswered = atomic_load(&p->unanswered_since);
-	if (!p->initiates || !unanswered || since(unanswered, now) < SILENT_AFTER ||
-		since(p->asked_at, now) < ASK_EVERY)
+	usec unanswered = atomic_load(&p->unanswered_since), packet = atomic_load(&p->last_receive_packet);
+	bool is_unanswered = unanswered && since(unanswered, now) >= SILENT_AFTER;
+	bool has_stopped = !unanswered && packet > p->asked_at && since(packet, now) >= SILENT_AFTER;
+	if (!p->initiates || !(is_unanswered || has_stopped) || since(p->asked_at, now) < ASK_EVERY)
 		return;
 	p->asked_at = now;
 	uint8_t nonce[PROBE_LEN];
 	rng_fill(&p->engine->rng, nonce, sizeof nonce);
 	peer_send_probe(p, nonce, 0, 0, now);
+	usec none = 0;
+	atomic_compare_exchange_strong(&p->unanswered_since, &none, now);
 }
 
 static usec tick_active(struct peer *p, usec now)
