@@ -216,6 +216,8 @@ class KernelLog:
     """What is written to the kernel's log from now on."""
 
     def __init__(self):
+        if not os.path.exists("/dev/kmsg"):
+            pytest.skip("this machine, perhaps a container, shows nobody the kernel's log")
         self.fd = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
         os.lseek(self.fd, 0, os.SEEK_END)
 
