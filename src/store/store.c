@@ -13,6 +13,8 @@
 /* Of several that open at once, each holds a lock to look first: so that not all of them find it busy. Against one that
  * has the file open this waits for nothing. */
 #define BUSY_MS 200
+/* On a machine that is slow enough all of them may find it busy all the same, and retreat. */
+#define OPEN_AGAIN 4
 
 /* ---- what the other files use ---- */
 
@@ -297,9 +299,8 @@ static enum err open_store(struct store *s, const char *path, struct fault *faul
 	return rc == SQLITE_OK ? OK : store_fault(s->db, rc, s->path, "use", fault);
 }
 
-enum err store_open(struct store **ret, const char *path, struct fault *fault)
+static enum err try_open(struct store **ret, const char *path, struct fault *fault)
 {
-	*ret = NULL;
 	struct store *s = calloc(1, sizeof *s);
 	if (!s)
 		return fault_set(fault, ERR_NOMEM, "no memory left to open the state file %s", path);
@@ -308,6 +309,19 @@ enum err store_open(struct store **ret, const char *path, struct fault *fault)
 		*ret = s;
 	else
 		store_close(s);
+	return err;
+}
+
+enum err store_open(struct store **ret, const char *path, struct fault *fault)
+{
+	*ret = NULL;
+	enum err err = try_open(ret, path, fault);
+	for (int i = 0; i < OPEN_AGAIN && err == ERR_EXISTS; i++) {
+		uint8_t wait_ms;
+		sqlite3_randomness(sizeof wait_ms, &wait_ms);
+		(void)sqlite3_sleep(wait_ms);
+		err = try_open(ret, path, fault);
+	}
 	return err;
 }
 
