@@ -65,14 +65,10 @@ static void add_domain(struct plan *plan, const char *domain)
 }
 
 /* What one peer has handed out. */
-static void add_accepted(struct plan *plan, const struct accept *a, bool takes_routes)
+static void add_accepted(struct plan *plan, const struct accept *a)
 {
-	for (size_t i = 0; i < a->n_addresses; i++) {
-		struct prefix address = a->addresses[i];
-		if (!takes_routes) /* its network would be a route */
-			address.bits = address.v4 ? 32 : 128;
-		add_prefix(plan, &plan->addresses, &plan->n_addresses, &address);
-	}
+	for (size_t i = 0; i < a->n_addresses; i++)
+		add_prefix(plan, &plan->addresses, &plan->n_addresses, &a->addresses[i]);
 	for (size_t i = 0; i < a->n_routes; i++)
 		add_prefix(plan, &plan->routes, &plan->n_routes, &a->routes[i]);
 	for (size_t i = 0; i < a->n_dns; i++)
@@ -99,10 +95,9 @@ static enum err plan_make(struct plan *plan, struct daemon *d)
 	for (size_t i = 0; i < c->dns.domains.count; i++)
 		add_domain(plan, c->dns.domains.items[i]);
 	for (uint32_t i = 0; i < engine_peer_count(d->engine); i++) {
-		struct roster_peer peer;
 		const struct accept *accepted = engine_accepted(d->engine, i);
-		if (accepted && roster_peer(d->roster, i, &peer))
-			add_accepted(plan, accepted, peer.config->accept_routes);
+		if (accepted)
+			add_accepted(plan, accepted);
 	}
 	for (size_t i = 0; i < plan->n_routes; i++) {
 		plan->default_v4 |= plan->routes[i].bits == 0 && plan->routes[i].v4;

@@ -155,7 +155,8 @@ enum err engine_find_peer(const struct engine *e, const uint8_t key_id[KEY_ID_LE
 
 /*
  * Another configuration for all: identity, suites, padding, tunnel_mtu, times, handshake limits, pools, push and
- * are_peers_apart are taken over; lanes and callbacks stay. Sessions go on, but for those under another identity: they end. ERR_NOMEM: nothing has changed.
+ * are_peers_apart are taken over; lanes and callbacks stay. Sessions go on, but for those under another identity: they end. ERR_NOMEM, ERR_CRYPTO, ERR_ARGUMENT: nothing has
+ * changed but, when memory ran out late, the pools.
  */
 enum err engine_reconfigure(struct engine *e, const struct engine_config *config, usec now);
 
