@@ -63,6 +63,25 @@ struct data_header {
 };
 static_assert(sizeof(struct data_header) == DATA_HEADER_LEN);
 
+/* PadHello and PadWelcome: header, masked marks, tag. PadData has Data's header, with an offset for the counter. */
+#define PAD_MARKS_LEN 64
+struct pad_hello {
+	uint8_t type, version, reserved[2];
+	uint8_t sender[4], slot[4];
+	uint8_t marks[PAD_MARKS_LEN];
+	uint8_t tag[16];
+};
+#define PAD_HELLO_LEN 92
+static_assert(sizeof(struct pad_hello) == PAD_HELLO_LEN);
+struct pad_welcome {
+	uint8_t type, version, reserved[2];
+	uint8_t sender[4], receiver[4], slot[4];
+	uint8_t marks[PAD_MARKS_LEN];
+	uint8_t tag[16];
+};
+#define PAD_WELCOME_LEN 96
+static_assert(sizeof(struct pad_welcome) == PAD_WELCOME_LEN);
+
 /* Frames: header, body. A zero kind byte ends the plaintext. */
 #define FRAME_HEADER_LEN 4
 enum frame_kind {

@@ -20,14 +20,15 @@ RULES = (
 
 # For each folder of src/, the folders whose headers it may include besides its own. This is the one
 # place where the layers are written down for a machine (docs/architecture.md has them for people).
-BELOW_DAEMON = "base crypto wire handshake transport engine tun net config store host control"
+BELOW_DAEMON = "base crypto wire pad handshake transport engine tun net config store host control"
 LAYERS = {
     "base": "",
     "crypto": "base",
     "wire": "base",
+    "pad": "base crypto",
     "handshake": "base crypto wire",
-    "transport": "base crypto wire",
-    "engine": "base crypto wire handshake transport",
+    "transport": "base crypto wire pad",
+    "engine": "base crypto wire pad handshake transport",
     "tun": "base",
     "net": "base",
     "config": "base crypto",
@@ -35,7 +36,7 @@ LAYERS = {
     "host": "base net config",
     "control": "base config",
     "daemon": BELOW_DAEMON,
-    "cli": "base crypto config host control daemon",
+    "cli": "base crypto pad config host control daemon",
 }
 
 # Header prefix of a library -> the folders that may use it. A library has one home, so that it can

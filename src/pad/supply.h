@@ -1,0 +1,49 @@
+/*
+ * One direction of a pad in memory: a ring of bytes that a feeder reads ahead and clears behind, and that lanes use
+ * without a lock. Places are positions (pad/layout.h). Takes are atomic: no position is ever given out twice.
+ *
+ * Threads: supply_take and supply_at by any lane, within a read section; everything else by the feeder alone (which
+ * holds the pad's lock). The feeder lets lanes settle (pad/medium.h) between supply_discard and supply_recycle.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SUPPLY_RING ((uint64_t)8 << 20)     /* bytes; power of 2 */
+#define SUPPLY_TAKE_MAX ((size_t)96 * 1024) /* of one take: the ring's first bytes stand once more behind its end */
+
+struct supply;
+
+/* Empty, from `position` on. ERR_NOMEM. */
+enum err supply_new(struct supply **ret, uint64_t position);
+void supply_free(struct supply *s); /* wipes; NULL is fine */
+
+/*
+ * The next `len` bytes, 1 to SUPPLY_TAKE_MAX, for use once: *ret_position is where they stand, *ret_bytes is valid in
+ * the read section. `spare` bytes of what may be taken are left for others. ERR_AGAIN: not in memory or not allowed
+ * yet.
+ */
+enum err supply_take(struct supply *s, size_t len, size_t spare, uint64_t *ret_position, const uint8_t **ret_bytes);
+/* Bytes at a position, if they are in memory; else NULL. */
+const uint8_t *supply_at(const struct supply *s, uint64_t position, size_t len);
+
+/* ---- the feeder's ---- */
+uint64_t supply_next(const struct supply *s);   /* what will be taken next */
+uint64_t supply_loaded(const struct supply *s); /* what follows the bytes in memory */
+uint64_t supply_floor(const struct supply *s);  /* the first byte in memory */
+/* Takes may go up to `limit`, never down again. */
+void supply_allow(struct supply *s, uint64_t limit);
+uint64_t supply_allowed(const struct supply *s);
+/* Where the bytes from supply_loaded on belong, and how many fit there in one piece (0: none); at most `wanted`. */
+uint8_t *supply_room(struct supply *s, uint64_t wanted, size_t *ret_len);
+/* `len` of them are there. */
+void supply_fill(struct supply *s, size_t len);
+/* Everything below `position` is found no more; its memory is wiped and used again after supply_recycle. */
+void supply_discard(struct supply *s, uint64_t position);
+void supply_recycle(struct supply *s);
+/* Empties it and goes on elsewhere, further on. Lanes must have settled after supply_discard of everything. */
+void supply_jump(struct supply *s, uint64_t position);
