@@ -21,9 +21,10 @@ static void fetch_all(void)
 		.ml_dsa_87 = EVP_SIGNATURE_fetch(NULL, "ML-DSA-87", NULL),
 		.chacha20_poly1305 = EVP_CIPHER_fetch(NULL, "ChaCha20-Poly1305", NULL),
 		.aes_256_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL),
+		.poly1305 = EVP_MAC_fetch(NULL, "POLY1305", NULL),
 	};
-	complete =
-		all.sha256 && all.sha384 && all.ml_dsa_65 && all.ml_dsa_87 && all.chacha20_poly1305 && all.aes_256_gcm;
+	complete = all.sha256 && all.sha384 && all.ml_dsa_65 && all.ml_dsa_87 && all.chacha20_poly1305 &&
+		   all.aes_256_gcm && all.poly1305;
 	ERR_clear_error();
 }
 

@@ -24,6 +24,7 @@ struct algorithms {
 	EVP_KEM *ml_kem_1024;
 	EVP_SIGNATURE *ml_dsa_65, *ml_dsa_87;
 	EVP_CIPHER *chacha20_poly1305, *aes_256_gcm;
+	EVP_MAC *poly1305;
 };
 
 /* NULL when libcrypto lacks one of them. The first call of anything in libcrypto must be this one.

@@ -1,7 +1,7 @@
 /*
  * Poly1305 with a one-time key (RFC 8439, 2.5): a tag that no adversary can forge with a chance above 8 * ceil(L / 16)
- * / 2^106, whatever it can compute, so long as each key is used for one message. libcrypto's, or libipsec-mb's where it
- * is quicker.
+ * / 2^106, whatever it can compute, so long as each key is used for one message. Always libcrypto: libipsec-mb saves 30
+ * of 180 ns at 1400 bytes, too little for a second implementation to trust.
  */
 #pragma once
 
@@ -11,7 +11,8 @@
 #define POLY1305_KEY_LEN 32
 #define POLY1305_TAG_LEN 16
 
-struct poly1305; /* a context to be used again and again; one thread at a time */
+/* A context to be used again and again; one thread at a time. It keeps the last key until the next one or its end. */
+struct poly1305;
 
 enum err poly1305_new(struct poly1305 **ret); /* ERR_NOMEM, ERR_CRYPTO */
 void poly1305_free(struct poly1305 *p);       /* wipes; NULL is fine */
