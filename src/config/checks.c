@@ -70,6 +70,69 @@ static void address_check(const struct checks *c)
 			"is missing, and no peer hands one out: give the interface one, such as 10.66.0.1/24");
 }
 
+static bool needs_key(const struct config *config)
+{
+	for (size_t i = 0; i < config->peer_count; i++) {
+		if (config->peers[i].protection != CONFIG_PROTECTION_OTP)
+			return true;
+	}
+	return config->authorized_keys || (!config->peer_count && !config->pads);
+}
+
+static void private_key_check(const struct checks *c)
+{
+	if (!c->config->private_key && needs_key(c->config) && !is_refused(c, "interface", "PrivateKey"))
+		diag_error(c->diags, at_key(c, "PrivateKey"), "is missing: %s",
+			config_key_find(SECTION_INTERFACE, "PrivateKey")->help);
+	if (c->config->authorized_keys && c->config->protection != CONFIG_PROTECTION_PQ)
+		diag_error(c->diags, at_key(c, "AuthorizedKeys"),
+			"a key in this folder has no pad, so its peer cannot have the Protection of this section: write "
+			"Protection in the sections of peers, or give the folder of their pads (Pads)");
+}
+
+/* What names the peer, and what its pad is good for. */
+static void protection_check(const struct checks *c, const struct config_peer *peer, const char *section)
+{
+	struct diag_place place = {.line = peer->line, .section = section, .key = "KeyID"};
+	bool is_otp = peer->protection == CONFIG_PROTECTION_OTP, has_key = peer->key_id_line || peer->public_key_line;
+	if (!is_otp && !has_key)
+		diag_error(c->diags, place,
+			"is missing: write KeyID = what jorm keyid prints on the peer, or PublicKey = FILE");
+	if (is_otp && has_key) {
+		place.line = peer->key_id_line ? peer->key_id_line : peer->public_key_line;
+		place.key = peer->key_id_line ? "KeyID" : "PublicKey";
+		diag_error(c->diags, place,
+			"a peer with Protection = otp has no key, it is known by its pad: remove this, or write "
+			"Protection = pq+otp for both");
+	}
+	place.line = peer->preshared_key_line;
+	place.key = "PresharedKey";
+	if (is_otp && peer->preshared_key)
+		diag_error(c->diags, place,
+			"has no place where the pad alone is the key: remove this, or write Protection = pq+otp");
+	place.line = peer->protection_line ? peer->protection_line : peer->line;
+	place.key = "Pad";
+	if (peer->protection != CONFIG_PROTECTION_PQ && !peer->pad && !is_refused(c, section, "Pad"))
+		diag_error(c->diags, place,
+			"is missing: Protection = %s needs the file of a pad, as jorm pad new makes one",
+			is_otp ? "otp" : "pq+otp");
+	place.line = peer->pad_offset_line;
+	place.key = "PadOffset";
+	if (peer->pad_offset && !peer->pad && !is_refused(c, section, "Pad"))
+		diag_error(c->diags, place, "there is no Pad of which anything could be skipped: remove this, or give one");
+}
+
+static void protections_check(const struct checks *c)
+{
+	private_key_check(c);
+	for (size_t i = 0; i < c->config->peer_count; i++) {
+		const struct config_peer *peer = &c->config->peers[i];
+		char section[CONFIG_PEER_NAME_LEN + 8];
+		snprintf(section, sizeof(section), "peer%s%s", peer->name[0] ? " " : "", peer->name);
+		protection_check(c, peer, section);
+	}
+}
+
 /* Whoever is called may hand out routes; whoever calls may get an address of a pool. */
 static void peers_check(const struct checks *c)
 {
@@ -84,9 +147,9 @@ static void peers_check(const struct checks *c)
 		diag_warning(c->diags, (struct diag_place){.line = peer->line, .section = section, .key = "AllowedIPs"},
 			"is missing: no packet can go to this peer or come from it");
 	}
-	if (!config->peer_count && !config->authorized_keys)
+	if (!config->peer_count && !config->authorized_keys && !config->pads)
 		diag_warning(c->diags, (struct diag_place){0},
-			"there is no [peer NAME] section and no AuthorizedKeys: nobody can connect");
+			"there is no [peer NAME] section, no AuthorizedKeys and no Pads: nobody can connect");
 }
 
 static void pools_check(const struct checks *c)
@@ -114,6 +177,10 @@ static void pools_check(const struct checks *c)
 		diag_warning(c->diags, at_key(c, "AuthorizedKeys"),
 			"there is no Pool: a key in this folder that has no [peer NAME] section gets no address, and "
 			"no packet can go to it");
+	if (c->config->pads && !pools->count && !is_refused(c, "interface", "Pool"))
+		diag_warning(c->diags, at_key(c, "Pads"),
+			"there is no Pool: who has a pad in this folder and no [peer NAME] section gets no address, and "
+			"no packet can go there");
 }
 
 /* What leaves the host beside the tunnel although it looks as if nothing did. */
@@ -144,6 +211,7 @@ void checks_run(const struct config *config, unsigned interface_line, const unsi
 	struct config_diagnostics *diags)
 {
 	const struct checks c = {.config = config, .interface_line = interface_line, .seen = seen, .diags = diags};
+	protections_check(&c);
 	address_check(&c);
 	peers_check(&c);
 	pools_check(&c);

@@ -43,6 +43,7 @@ void config_free(struct config *config)
 	free(config->control_group);
 	free(config->user);
 	free(config->authorized_keys);
+	free(config->pads);
 	free(config->pools.items);
 	free(config->push_routes.items);
 	config_dns_done(&config->push_dns);

@@ -24,7 +24,9 @@
 #define CONFIG_PEER_NAME_LEN 64 /* with its NUL */
 
 enum config_cipher { CONFIG_CIPHER_AUTO, CONFIG_CIPHER_CHACHA20_POLY1305, CONFIG_CIPHER_AES_256_GCM };
-enum config_padding { CONFIG_PADDING_NONE, CONFIG_PADDING_BUCKETS };
+enum config_padding { CONFIG_PADDING_NONE, CONFIG_PADDING_BUCKETS, CONFIG_PADDING_RANDOM };
+/* What holds a link: key exchange and AEAD, a pad, or both. */
+enum config_protection { CONFIG_PROTECTION_PQ, CONFIG_PROTECTION_OTP, CONFIG_PROTECTION_PQ_OTP };
 /* Packets from one peer to another: as the host's own forwarding has it, forwarded, or dropped. */
 enum config_between { CONFIG_BETWEEN_HOST, CONFIG_BETWEEN_YES, CONFIG_BETWEEN_NO };
 
@@ -52,8 +54,10 @@ struct config_dns {
 struct config_peer {
 	char name[CONFIG_PEER_NAME_LEN]; /* as in [peer NAME]: letters, digits, . _ - */
 	unsigned line;                   /* of its section; those below are the keys' */
-	unsigned key_id_line, preshared_key_line;
-	uint8_t key_id[KEY_ID_LEN];         /* from KeyID, or computed from the file of PublicKey */
+	unsigned key_id_line, public_key_line, preshared_key_line, protection_line, pad_line, pad_offset_line;
+	/* From KeyID, or computed from the file of PublicKey. A peer with CONFIG_PROTECTION_OTP has no key: here is
+	 * what stands for one (pad_key_id_compute), once the pad has been read; else zeros. */
+	uint8_t key_id[KEY_ID_LEN];
 	char *public_key;                   /* path, or NULL; owned like all strings below */
 	struct config_prefixes allowed_ips; /* without host bits; no prefix stands at two peers */
 	char *endpoint;                     /* as written, or NULL */
@@ -61,6 +65,9 @@ struct config_peer {
 	uint16_t endpoint_port;
 	uint16_t keepalive_s; /* 0: off */
 	char *preshared_key;  /* path, or NULL */
+	enum config_protection protection;
+	char *pad;           /* path; always there with a protection by pad, with CONFIG_PROTECTION_PQ or NULL */
+	uint64_t pad_offset; /* position in our walk at which sending begins at the earliest, in bytes */
 	/* Which of the things that the peer hands out in Accept are taken. */
 	bool accept_address, accept_routes, accept_dns, accept_mtu, accept_keepalive;
 };
@@ -69,12 +76,16 @@ struct config {
 	char *path;                   /* the file, as given */
 	char *instance;               /* its name without folder and ".conf"; names the control socket */
 	char name[CONFIG_IFNAME_LEN]; /* of the interface; empty: the first free snk# */
-	char *private_key;            /* path */
+	char *private_key;            /* path; NULL only where nobody needs a key: all peers have pads alone */
 	unsigned private_key_line;
 	struct addr listen; /* port 0: any. All-zero ip: any address of both families; 0.0.0.0: any IPv4 one */
 	struct config_prefixes addresses; /* with host bits */
 	enum config_cipher cipher;
 	enum config_padding padding;
+	enum config_protection protection; /* of peers that say nothing; they have it already */
+	bool burn;                         /* used pad is overwritten */
+	uint8_t max_zero_run;              /* zero bytes of pad in a row that are used; 0: any number */
+	bool allow_weak_pad;
 	uint16_t mtu; /* 0: auto, else 1280..65535 */
 	uint32_t reauthenticate_s;
 	uint32_t rekey_s;
@@ -84,12 +95,13 @@ struct config {
 	char *state_directory;
 	char *control_socket;
 	/* Lines of keys about which more is found out later; 0: not given. */
-	unsigned control_group_line, user_line, authorized_keys_line;
+	unsigned control_group_line, user_line, authorized_keys_line, pads_line;
 	char *control_group; /* whose members may use the control socket besides root; NULL: none */
 	char *user;          /* whom the daemon runs as after set-up; NULL: "jorm" where there is one */
 
 	/* As a server. */
 	char *authorized_keys;         /* folder: every *.pub in it is a peer; NULL: none */
+	char *pads;                    /* folder: every *.pad in it is a peer with CONFIG_PROTECTION_OTP; NULL: none */
 	struct config_prefixes pools;  /* addresses to hand out; without host bits */
 	struct config_prefixes push_routes; /* told to clients, like all push_... */
 	struct config_dns push_dns;
@@ -138,11 +150,11 @@ const char *config_diagnostic_format(
 enum err config_load(struct config **ret, const char *path, struct config_diagnostics *diags);
 
 /*
- * config_load, and looks at what the configuration names: PrivateKey and PresharedKey exist, are well-formed and not
- * readable by others (they are read and wiped); no peer is this host itself; the folder of AuthorizedKeys can be read
- * (what is wrong with a file in it is a warning); ControlGroup and User exist, for which the host's account databases
+ * config_load, and looks at what the configuration names: PrivateKey, PresharedKey and pads exist, are well-formed and
+ * not readable by others (keys are read and wiped); no peer is this host itself, and no two have the same pad; the
+ * folders of AuthorizedKeys and Pads can be read (what is wrong with a file in them is a warning); ControlGroup and User exist, for which the host's account databases
  * are asked. Such mistakes are gathered together with those of the text. *ret_key_id (may be NULL) gets the host's own
- * key ID on OK.
+ * key ID on OK, zeros if it has none.
  */
 enum err config_load_with_keys(
 	struct config **ret, const char *path, struct config_diagnostics *diags, uint8_t ret_key_id[KEY_ID_LEN]);

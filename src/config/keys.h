@@ -39,7 +39,6 @@ struct config_key {
 	const struct config_word *words; /* for words */
 	bool list;                       /* comma separated, may be repeated */
 	bool command;                    /* may be repeated; commas and comments are the shell's */
-	bool required;
 	const char *unset; /* the default, read as if it had been written; NULL: none */
 	const char *help;
 };
@@ -50,7 +49,7 @@ static inline void *config_value_field(const struct config_value *v)
 	return (char *)v->object + v->key->offset;
 }
 
-#define CONFIG_KEY_COUNT 45 /* with the empty one at the end */
+#define CONFIG_KEY_COUNT 52 /* with the empty one at the end */
 extern const struct config_key config_keys[CONFIG_KEY_COUNT];
 
 /* Whatever the case of its letters; NULL: there is none. */

@@ -177,16 +177,12 @@ static void key_line(struct parser *p, char *line)
 		unknown_key(p, section, name);
 }
 
-/* Gives the keys that were not written their defaults, and misses those that must be there. */
+/* Gives the keys that were not written their defaults. */
 static void defaults_take(struct parser *p, enum config_section section, const unsigned *seen)
 {
 	char text[PATH_MAX];
 	for (const struct config_key *k = config_keys; k->name; k++) {
-		if (k->section != section || seen[k - config_keys])
-			continue;
-		if (k->required)
-			diag_error(p->diags, here(p, k->name), "is missing: %s", k->help);
-		if (!k->unset)
+		if (k->section != section || seen[k - config_keys] || !k->unset)
 			continue;
 		snprintf(text, sizeof(text), "%s", k->unset);
 		/* the one default that depends on the file's name */
@@ -215,7 +211,7 @@ static void public_key_take(struct parser *p, struct config_peer *peer)
 	struct sig_public key;
 	struct fault fault = {0};
 	uint8_t id[KEY_ID_LEN];
-	p->line = peer_key_line(p, "PublicKey");
+	p->line = peer->public_key_line;
 	if (keyfile_read_public(&key, peer->public_key, &fault) || key_id_compute(id, &key)) {
 		diag_error(p->diags, here(p, "PublicKey"), "%s", fault.text[0] ? fault.text : err_text(ERR_CRYPTO));
 	} else if (peer->key_id_line && memcmp(id, peer->key_id, sizeof(id)) != 0) {
@@ -234,11 +230,12 @@ static void peer_end(struct parser *p)
 	size_t index = p->config->peer_count - 1;
 	p->line = peer->line;
 	peer->key_id_line = peer_key_line(p, "KeyID");
+	peer->public_key_line = peer_key_line(p, "PublicKey");
 	peer->preshared_key_line = peer_key_line(p, "PresharedKey");
+	peer->protection_line = peer_key_line(p, "Protection");
+	peer->pad_line = peer_key_line(p, "Pad");
+	peer->pad_offset_line = peer_key_line(p, "PadOffset");
 	defaults_take(p, SECTION_PEER, p->peer_seen);
-	if (!peer->key_id_line && !peer_key_line(p, "PublicKey"))
-		diag_error(p->diags, here(p, "KeyID"),
-			"is missing: write KeyID = what jorm keyid prints on the peer, or PublicKey = FILE");
 	if (peer->public_key)
 		public_key_take(p, peer);
 	if (memcmp(peer->key_id, none, sizeof(none)) != 0 &&
@@ -400,8 +397,15 @@ static void whole_check(struct parser *p)
 	defaults_take(p, SECTION_INTERFACE, p->interface_seen);
 	p->config->private_key_line = interface_key_line(p, "PrivateKey");
 	p->config->authorized_keys_line = interface_key_line(p, "AuthorizedKeys");
+	p->config->pads_line = interface_key_line(p, "Pads");
 	p->config->control_group_line = interface_key_line(p, "ControlGroup");
 	p->config->user_line = interface_key_line(p, "User");
+	/* [interface] may come after its peers */
+	for (size_t i = 0; i < p->config->peer_count; i++) {
+		struct config_peer *peer = &p->config->peers[i];
+		if (!peer->protection_line)
+			peer->protection = p->config->protection;
+	}
 	claims_check(&p->claims, p->config, p->diags);
 	checks_run(p->config, p->interface_line, p->interface_seen, p->diags);
 }

@@ -23,6 +23,7 @@ void config_peer_done(struct config_peer *peer)
 	free(peer->endpoint);
 	free(peer->endpoint_host);
 	free(peer->preshared_key);
+	free(peer->pad);
 	*peer = (struct config_peer){0};
 }
 

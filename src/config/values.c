@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,15 +12,16 @@
 #include <sys/un.h>
 
 #define HOST_MAX 253   /* RFC 1035's limit of a name, as text */
+#define POSITION_MAX ((uint64_t)1 << 48) /* no pad is larger */
 #define ACCOUNT_MAX 31 /* a user's or a group's name, by what tools and kernels keep of it */
 
 /* The field's integer, whatever its width. */
 static void field_put(const struct config_value *v, uint32_t number)
 {
-	bool flag = number != 0;
+	uint8_t byte = (uint8_t)number; /* of a bool, too: its words are 0 and 1 */
 	uint16_t narrow = (uint16_t)number;
-	if (v->key->width == sizeof(flag))
-		memcpy(config_value_field(v), &flag, sizeof(flag));
+	if (v->key->width == sizeof(byte))
+		memcpy(config_value_field(v), &byte, sizeof(byte));
 	else if (v->key->width == sizeof(narrow))
 		memcpy(config_value_field(v), &narrow, sizeof(narrow));
 	else if (v->key->width == sizeof(number))
@@ -109,6 +111,19 @@ enum err value_number(struct config_value *v, struct fault *fault)
 			key->min, key->max, word ? ", nor " : "", word ? word : "");
 	}
 	field_put(v, n);
+	return OK;
+}
+
+enum err value_position(struct config_value *v, struct fault *fault)
+{
+	char q[QUOTE_LEN], *end;
+	errno = 0;
+	unsigned long long n = strtoull(v->text, &end, 10);
+	if (!isdigit((unsigned char)v->text[0]) || errno || *end || n > POSITION_MAX)
+		return fault_set(fault, ERR_FORMAT, "'%s' is not a whole number of bytes, from 0 to %" PRIu64,
+			quote(q, v->text), POSITION_MAX);
+	uint64_t position = n;
+	memcpy(config_value_field(v), &position, sizeof(position));
 	return OK;
 }
 

@@ -11,6 +11,7 @@ enum err value_ifname(struct config_value *v, struct fault *fault);
 enum err value_word(struct config_value *v, struct fault *fault); /* one of key->words */
 /* key->min..max; where the key's default is a word ("auto", "off"), that word is 0. */
 enum err value_number(struct config_value *v, struct fault *fault);
+enum err value_position(struct config_value *v, struct fault *fault); /* 64 bits, below POSITION_MAX */
 enum err value_mark(struct config_value *v, struct fault *fault); /* 32 bits, decimal or 0x..., or off */
 enum err value_table(struct config_value *v, struct fault *fault); /* auto, off or 1..2^32-2 */
 enum err value_account(struct config_value *v, struct fault *fault); /* the name of a user or a group */

@@ -230,6 +230,11 @@ enum err key_id_compute(uint8_t out[static KEY_ID_LEN], const struct sig_public 
 	return HASH_SHA256(out, VIEW_TEXT("jorm key id v1"), VIEW(&alg, 1), VIEW(key->bytes, sig_public_len(key->alg)));
 }
 
+enum err pad_key_id_compute(uint8_t out[static KEY_ID_LEN], const uint8_t pad_id[static 16])
+{
+	return HASH_SHA256(out, VIEW_TEXT("jorm pad id v1"), VIEW(pad_id, 16));
+}
+
 const char *key_id_format(const uint8_t id[static KEY_ID_LEN], char out[static KEY_ID_TEXT_LEN])
 {
 	base64_format(out, id);

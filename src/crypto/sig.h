@@ -69,6 +69,8 @@ enum err sig_verify(const struct sig_public *key, struct view context, struct vi
 
 /* SHA-256("jorm key id v1" || alg u8 || pub). */
 enum err key_id_compute(uint8_t out[static KEY_ID_LEN], const struct sig_public *key);
+/* What stands for the key ID of a peer that has a one-time pad and no key: SHA-256("jorm pad id v1" || pad id). */
+enum err pad_key_id_compute(uint8_t out[static KEY_ID_LEN], const uint8_t pad_id[static 16]);
 /* Standard base64, 44 characters; returns out. */
 const char *key_id_format(const uint8_t id[static KEY_ID_LEN], char out[static KEY_ID_TEXT_LEN]);
 /* ERR_FORMAT: not the canonical base64 of 32 bytes; ret is then zeroed. */
