@@ -27,22 +27,20 @@ static enum err measure_headers(struct segmenter *s, uint8_t gso_type)
 	return s->header_len < s->len ? OK : ERR_FORMAT;
 }
 
-enum err segmenter_init(struct segmenter *s, const struct virtio_net_hdr *header, const uint8_t *packet, size_t len)
+/* What the header says, compared with what is there. `is_ip`: s->ip is the parse of all that is behind the link's
+ * header. */
+static enum err take_header(struct segmenter *s, const struct virtio_net_hdr *header, bool is_ip)
 {
-	*s = (struct segmenter){.packet = packet, .len = len, .count = 1, .largest = len};
-	if (ip_parse(&s->ip, packet, len) != OK)
-		return ERR_FORMAT;
-
+	size_t len = s->len, layer4 = s->link_len + s->ip.header_len;
 	s->needs_sum = header->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM;
 	s->checksum_start = header->csum_start;
 	s->checksum_offset = header->csum_offset;
-	if (s->needs_sum &&
-		(s->checksum_start < s->ip.header_len || (size_t)s->checksum_start + s->checksum_offset + 2 > len))
+	if (s->needs_sum && (s->checksum_start < layer4 || (size_t)s->checksum_start + s->checksum_offset + 2 > len))
 		return ERR_FORMAT;
 
 	uint8_t gso_type = header->gso_type & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN;
 	/* The receiver finds the checksum by parsing; where that gives another place, complete it here. */
-	s->partial = s->needs_sum && !s->ip.is_fragment && s->checksum_start == s->ip.header_len &&
+	s->partial = s->needs_sum && is_ip && !s->ip.is_fragment && s->checksum_start == layer4 &&
 		     ip_checksum_offset(s->ip.protocol) != 0 &&
 		     s->checksum_offset == ip_checksum_offset(s->ip.protocol);
 	if (gso_type == VIRTIO_NET_HDR_GSO_NONE)
@@ -50,7 +48,7 @@ enum err segmenter_init(struct segmenter *s, const struct virtio_net_hdr *header
 	if (gso_type != VIRTIO_NET_HDR_GSO_TCPV4 && gso_type != VIRTIO_NET_HDR_GSO_TCPV6 &&
 		gso_type != VIRTIO_NET_HDR_GSO_UDP_L4)
 		return ERR_UNSUPPORTED;
-	if (!s->needs_sum || header->gso_size == 0 || measure_headers(s, gso_type) != OK)
+	if (!is_ip || !s->needs_sum || header->gso_size == 0 || measure_headers(s, gso_type) != OK)
 		return ERR_FORMAT;
 
 	size_t payload = len - s->header_len;
@@ -60,14 +58,36 @@ enum err segmenter_init(struct segmenter *s, const struct virtio_net_hdr *header
 	return s->largest <= PACKET_MAX ? OK : ERR_FORMAT;
 }
 
+enum err segmenter_init(struct segmenter *s, const struct virtio_net_hdr *header, const uint8_t *packet, size_t len)
+{
+	*s = (struct segmenter){.packet = packet, .len = len, .count = 1, .largest = len};
+	if (ip_parse(&s->ip, packet, len) != OK)
+		return ERR_FORMAT;
+	return take_header(s, header, true);
+}
+
+enum err segmenter_init_frame(struct segmenter *s, const struct virtio_net_hdr *header, const struct ether_frame *ether,
+	const uint8_t *frame, size_t len)
+{
+	struct ip_packet ip;
+	size_t packet_len;
+	*s = (struct segmenter){.packet = frame, .len = len, .count = 1, .largest = len, .link_len = ether->header_len};
+	/* Behind a padded packet a checksum would be over the padding, too: such frames are as those that are not IP.
+	 */
+	bool is_ip = ether_ip(ether, frame, len, &ip, &packet_len) == OK && s->link_len + packet_len == len;
+	if (is_ip)
+		s->ip = ip;
+	return take_header(s, header, is_ip);
+}
+
 /* The headers of segment `index`, which holds payload from `at` on (RFC 9293: sequence numbers,
  * CWR on the first, FIN and PSH on the last). */
 static void fix_headers(const struct segmenter *s, uint8_t *out, size_t len, bool is_last)
 {
-	uint8_t *layer4 = out + s->checksum_start;
+	uint8_t *ip = out + s->link_len, *layer4 = out + s->checksum_start;
 	if (s->ip.v4)
-		be16_put(out + 4, (uint16_t)(be16_get(out + 4) + s->index));
-	ip_set_length(out, &s->ip, len);
+		be16_put(ip + 4, (uint16_t)(be16_get(ip + 4) + s->index));
+	ip_set_length(ip, &s->ip, len - s->link_len);
 	if (s->is_tcp) {
 		be32_put(layer4 + 4, be32_get(layer4 + 4) + (uint32_t)s->at);
 		uint8_t drop = (uint8_t)((is_last ? 0 : TCP_FIN | TCP_PSH) | (s->index ? TCP_CWR : 0));
