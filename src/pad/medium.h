@@ -1,6 +1,7 @@
 /*
  * What lies beneath a pad: the file of random bytes and the ledger's record. In the program these are files
- * (pad/file.h); in simulations memory that forgets, tears and fails. Called by one thread at a time for each pad.
+ * (pad/file.h); in simulations memory that forgets, tears and fails. `read` by several threads at once, the rest by one
+ * at a time for each pad.
  */
 #pragma once
 

@@ -13,21 +13,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SUPPLY_RING ((uint64_t)8 << 20)     /* bytes; power of 2 */
 #define SUPPLY_TAKE_MAX ((size_t)96 * 1024) /* of one take: the ring's first bytes stand once more behind its end */
 
 struct supply;
 
-/* Empty, from `position` on. ERR_NOMEM. */
-enum err supply_new(struct supply **ret, uint64_t position);
+/* Empty, from `position` on, with room for `size` bytes, a power of 2. ERR_NOMEM. */
+enum err supply_new(struct supply **ret, uint64_t size, uint64_t position);
 void supply_free(struct supply *s); /* wipes; NULL is fine */
 
 /*
- * The next `len` bytes, 1 to SUPPLY_TAKE_MAX, for use once: *ret_position is where they stand, *ret_bytes is valid in
- * the read section. `spare` bytes of what may be taken are left for others. ERR_AGAIN: not in memory or not allowed
- * yet.
+ * The next `len` bytes, 1 to SUPPLY_TAKE_MAX, for use once, none of them at `end` or behind: *ret_position is where
+ * they stand, *ret_bytes is valid in the read section. ERR_FULL: they would pass `end`; ERR_AGAIN: not in memory or not
+ * allowed yet.
  */
-enum err supply_take(struct supply *s, size_t len, size_t spare, uint64_t *ret_position, const uint8_t **ret_bytes);
+enum err supply_take(struct supply *s, size_t len, uint64_t end, uint64_t *ret_position, const uint8_t **ret_bytes);
 /* Bytes at a position, if they are in memory; else NULL. */
 const uint8_t *supply_at(const struct supply *s, uint64_t position, size_t len);
 
@@ -37,13 +36,15 @@ uint64_t supply_loaded(const struct supply *s); /* what follows the bytes in mem
 uint64_t supply_floor(const struct supply *s);  /* the first byte in memory */
 /* Takes may go up to `limit`, never down again. */
 void supply_allow(struct supply *s, uint64_t limit);
-uint64_t supply_allowed(const struct supply *s);
-/* Where the bytes from supply_loaded on belong, and how many fit there in one piece (0: none); at most `wanted`. */
-uint8_t *supply_room(struct supply *s, uint64_t wanted, size_t *ret_len);
+/* Where the bytes from supply_loaded on belong, and how many fit there in one piece (0: none), at most `wanted`. */
+uint8_t *supply_room(struct supply *s, size_t wanted, size_t *ret_len);
 /* `len` of them are there. */
 void supply_fill(struct supply *s, size_t len);
-/* Everything below `position` is found no more; its memory is wiped and used again after supply_recycle. */
+/* Everything below `position`, at most supply_loaded, is found no more; its memory is wiped and used again after
+ * supply_recycle. */
 void supply_discard(struct supply *s, uint64_t position);
 void supply_recycle(struct supply *s);
-/* Empties it and goes on elsewhere, further on. Lanes must have settled after supply_discard of everything. */
+/* Bytes that have been discarded and not yet recycled. */
+uint64_t supply_garbage(const struct supply *s);
+/* Empty, and going on at `position`. After supply_discard of everything, settling, and supply_recycle. */
 void supply_jump(struct supply *s, uint64_t position);
