@@ -1,12 +1,13 @@
 /*
- * A pad and its ledger as files: the medium of the program (pad/medium.h). The ledger is FOLDER/ID.ledger with the
- * pad's ID in hex; see pad/ledger.h. Both are locked: a pad has one user at a time.
+ * A pad and its ledger (pad/ledger_file.h) as files: the medium of the program (pad/medium.h). Both are locked: a pad
+ * has one user at a time.
  */
 #pragma once
 
+#include "pad/ledger_file.h"
 #include "pad/medium.h"
 
-#include <limits.h>
+#include <stdbool.h>
 
 struct pad_file;
 
@@ -36,16 +37,5 @@ uint64_t pad_file_size(const struct pad_file *f);
 const uint8_t (*pad_file_copies(
 	const struct pad_file *f))[LEDGER_RECORD_LEN]; /* LEDGER_COPIES of them, as they were when opened */
 
-/* ---- for the commands ---- */
-/* The identity of a pad. Faults as above. */
+/* For the commands: the identity of a pad, whoever uses it. Faults as above. */
 enum err pad_file_id(const char *path, uint8_t ret_id[static PAD_ID_LEN], uint64_t *ret_size, struct fault *fault);
-/* Where the ledger of a pad is. ERR_TOO_BIG. */
-enum err pad_ledger_path(char out[static PATH_MAX], const char *folder, const uint8_t id[static PAD_ID_LEN]);
-/* The ledger without a lock, as it is now. ERR_NOT_FOUND: there is none (the pad has not been used here), ERR_FORMAT,
- * ERR_PERMISSION, ERR_IO. */
-enum err pad_ledger_read(struct ledger *ret, const char *path, struct fault *fault);
-/* Locks the ledger, lets `change` alter the record and writes it durably. ERR_STATE: a daemon uses it; else as above,
- * and what `change` returns. */
-enum err pad_ledger_change(const char *path,
-	enum err (*change)(void *context, struct ledger *ledger, struct fault *fault), void *context,
-	struct fault *fault);

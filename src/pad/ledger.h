@@ -28,12 +28,14 @@ struct ledger {
 	uint64_t first_s;        /* ... and when that was, in seconds of wall clock */
 };
 
-/* Every byte; version, checksum and zeros included. */
-void ledger_encode(uint8_t out[static LEDGER_RECORD_LEN], const struct ledger *ledger);
-/* ERR_FORMAT: not such a record, torn, or its numbers contradict each other or the size. */
+/* Every byte; version, checksum and zeros included. ERR_CRYPTO: there is no checksum, so nothing that may be written;
+ * all zeros. */
+enum err ledger_encode(uint8_t out[static LEDGER_RECORD_LEN], const struct ledger *ledger);
+/* ERR_FORMAT: not such a record, torn, or its numbers contradict each other or the size; ERR_CRYPTO: it cannot be told.
+ */
 enum err ledger_decode(struct ledger *ret, const uint8_t record[static LEDGER_RECORD_LEN]);
 /*
  * The newer of the copies that are right. ERR_NOT_FOUND: both are all zeros: nothing was ever recorded; ERR_FORMAT:
- * one has bytes, and none is right.
+ * one has bytes, and none is right; ERR_CRYPTO.
  */
 enum err ledger_choose(struct ledger *ret, const uint8_t copies[static LEDGER_COPIES][LEDGER_RECORD_LEN]);

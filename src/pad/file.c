@@ -1,0 +1,344 @@
+#include "pad/file.h"
+
+#include "base/rng.h"
+#include "base/secret.h"
+#include "pad/io.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#define SAMPLE_LEN 4096
+#define SAMPLES 64
+#define BURN_CHUNK ((size_t)1 << 20)
+
+/* Reads from here on are the feeder's, which goes on at the neighbouring place; shorter ones are of single datagrams,
+ * whose senders choose the place. */
+#define FEED_LEN ((size_t)16 << 10)
+/* What the kernel is asked to have ready: more than it reads ahead by itself, and also for who walks down. */
+#define WINDOW ((uint64_t)4 << 20)
+#define WINDOWS 4 /* each of the two walks has the one it is in and, across a block's end, the one before */
+#define ADVICE_LEN ((uint64_t)128 << 10) /* a longer advice may be cut short by the kernel */
+#define NO_WINDOW UINT64_MAX
+
+struct pad_file {
+	int pad, ledger; /* descriptors, both locked */
+	uint64_t size;
+	uint8_t copies[LEDGER_COPIES][LEDGER_RECORD_LEN];
+	pthread_mutex_t lock;      /* of: */
+	uint64_t windows[WINDOWS]; /* what the kernel may hold, latest first */
+	uint8_t *noise;            /* BURN_CHUNK bytes; NULL: does not burn */
+	void (*settle)(void *context);
+	void (*wake)(void *context);
+	void *callback_context;
+};
+
+/* ---- the pad ---- */
+
+static int open_plainly(void *context, const char *path, bool writable)
+{
+	(void)context;
+	/* O_NONBLOCK: a FIFO must be refused, not waited for. */
+	return open(path, (writable ? O_RDWR : O_RDONLY) | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+}
+
+static enum err cannot_open(const char *path, bool writable, struct fault *fault)
+{
+	switch (errno) {
+	case ENOENT:
+		return fault_errno(
+			fault, "there is no pad %s (correct the path, or make one with `jorm pad new`)", path);
+	case EISDIR:
+		return fault_set(fault, ERR_FORMAT, "%s is a folder: give the path of a pad", path);
+	case EROFS:
+		return fault_set(fault, ERR_PERMISSION,
+			"the pad %s cannot be burned: its file system is read-only; mount it writable, or set Burn = "
+			"no",
+			path);
+	default:
+		return fault_errno(fault, "cannot open the pad %s %s (correct its path or access rights)", path,
+			writable ? "for reading and burning" : "for reading");
+	}
+}
+
+static enum err check_pad(const struct stat *st, const char *path, struct fault *fault)
+{
+	struct pad_layout layout;
+	if (!S_ISREG(st->st_mode))
+		return fault_set(fault, ERR_FORMAT, "%s is not a regular file: give the path of a pad", path);
+	if (st->st_mode & (S_IRWXG | S_IRWXO))
+		return fault_set(fault, ERR_PERMISSION,
+			"the pad %s is a secret, but others than its owner have access to it (mode %04o): chmod 600 %s",
+			path, st->st_mode & 07777U, path);
+	if (st->st_uid != 0 && st->st_uid != geteuid())
+		return fault_set(fault, ERR_PERMISSION,
+			"the pad %s is a secret, but belongs to another user (uid %u): chown it to root, or to who "
+			"runs jorm",
+			path, (unsigned)st->st_uid);
+	enum err err = pad_layout_of(&layout, (uint64_t)st->st_size);
+	if (err == ERR_FORMAT)
+		return fault_set(fault, ERR_FORMAT,
+			"the pad %s is too short: it has %lld bytes, and %llu are the least; use a longer file", path,
+			(long long)st->st_size, (unsigned long long)PAD_SIZE_MIN);
+	if (err != OK)
+		return fault_set(fault, ERR_FORMAT,
+			"the pad %s is too long: %llu bytes are the most; cut it with `jorm pad split`", path,
+			(unsigned long long)PAD_SIZE_MAX);
+	return OK;
+}
+
+/* The descriptor, or -1. */
+static int open_pad(const struct pad_file_config *config, uint64_t *ret_size, enum err *ret, struct fault *fault)
+{
+	int (*opener)(void *context, const char *path, bool writable) = config->open ? config->open : open_plainly;
+	int fd = opener(config->open_context, config->path, config->burns);
+	if (fd < 0) {
+		*ret = cannot_open(config->path, config->burns, fault);
+		return -1;
+	}
+	struct stat st;
+	if (fstat(fd, &st) != 0)
+		*ret = fault_errno(
+			fault, "cannot look at the pad %s (try again as its owner or as root)", config->path);
+	else
+		*ret = check_pad(&st, config->path, fault);
+	if (*ret != OK) {
+		(void)close(fd);
+		return -1;
+	}
+	*ret_size = (uint64_t)st.st_size;
+	return fd;
+}
+
+static enum err cannot_read(const char *path, struct fault *fault)
+{
+	if (errno == 0)
+		return fault_set(
+			fault, ERR_IO, "the pad %s has just been cut short: restore it from the peer's copy", path);
+	return fault_errno(fault, "cannot read the pad %s (look into the kernel's log, the disk may be failing)", path);
+}
+
+/* A file that was never filled, or filled with one byte: each sample is of one byte only. */
+static enum err check_content(int fd, uint64_t size, const char *path, struct fault *fault)
+{
+	uint8_t sample[SAMPLE_LEN];
+	enum err result = fault_set(fault, ERR_FORMAT,
+		"the pad %s is constant, so it protects nothing: make one of random bytes with `jorm pad new` "
+		"(AllowWeakPad = yes takes it all the same)",
+		path);
+	for (uint64_t i = 0; i < SAMPLES; i++) {
+		const uint64_t at = (size - SAMPLE_LEN) / (SAMPLES - 1) * i; /* the first has the identity */
+		if (pad_read_all(fd, at, sample, sizeof sample) != OK) {
+			result = cannot_read(path, fault);
+			break;
+		}
+		if (memcmp(sample, sample + 1, sizeof sample - 1) != 0) {
+			result = OK;
+			break;
+		}
+	}
+	secret_wipe(sample, sizeof sample);
+	return result;
+}
+
+static enum err lock_pad(int fd, const char *path, struct fault *fault)
+{
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return OK;
+	if (errno == EWOULDBLOCK)
+		return fault_set(fault, ERR_STATE,
+			"the pad %s is in use already, by another peer or another process (`fuser %s` names it): a pad "
+			"belongs to one link; stop that one first, or use another pad",
+			path, path);
+	return fault_errno(
+		fault, "cannot lock the pad %s (move it to a local disk: without a lock it might be used twice)", path);
+}
+
+static enum err read_id(int fd, const char *path, uint8_t ret_id[static PAD_ID_LEN], struct fault *fault)
+{
+	return pad_read_all(fd, 0, ret_id, PAD_ID_LEN) == OK ? OK : cannot_read(path, fault);
+}
+
+/* ---- opening and closing ---- */
+
+static enum err open_all(struct pad_file *f, const struct pad_file_config *config, struct fault *fault)
+{
+	uint8_t id[PAD_ID_LEN];
+	enum err result = OK;
+	f->pad = open_pad(config, &f->size, &result, fault);
+	if (f->pad < 0)
+		return result;
+	result = lock_pad(f->pad, config->path, fault);
+	if (result == OK && !config->allows_weak)
+		result = check_content(f->pad, f->size, config->path, fault);
+	if (result == OK)
+		result = read_id(f->pad, config->path, id, fault);
+	if (result == OK)
+		result = ledger_file_open(&f->ledger, config->folder, id, f->copies, fault);
+	if (result == OK && config->burns && !(f->noise = malloc(BURN_CHUNK)))
+		result = fault_set(fault, ERR_NOMEM, "no memory to burn the pad %s with (free some)", config->path);
+	/* We say ourselves what is needed next; the kernel would read upwards only. */
+	(void)posix_fadvise(f->pad, 0, 0, POSIX_FADV_RANDOM);
+	return result;
+}
+
+enum err pad_file_open(struct pad_file **ret, const struct pad_file_config *config, struct fault *fault)
+{
+	struct pad_file *f = calloc(1, sizeof *f);
+	if (!f)
+		return fault_set(fault, ERR_NOMEM, "no memory to open the pad %s (free some)", config->path);
+	if (pthread_mutex_init(&f->lock, NULL) != 0) {
+		free(f);
+		return fault_set(fault, ERR_NOMEM, "no memory to open the pad %s (free some)", config->path);
+	}
+	f->pad = f->ledger = -1;
+	f->settle = config->settle;
+	f->wake = config->wake;
+	f->callback_context = config->callback_context;
+	for (size_t i = 0; i < WINDOWS; i++)
+		f->windows[i] = NO_WINDOW;
+	enum err result = open_all(f, config, fault);
+	if (result == OK)
+		*ret = f;
+	else
+		pad_file_close(f);
+	return result;
+}
+
+void pad_file_close(struct pad_file *f)
+{
+	if (!f)
+		return;
+	if (f->pad >= 0) {
+		(void)posix_fadvise(f->pad, 0, 0, POSIX_FADV_DONTNEED);
+		(void)close(f->pad);
+	}
+	if (f->ledger >= 0)
+		(void)close(f->ledger);
+	(void)pthread_mutex_destroy(&f->lock);
+	free(f->noise);
+	free(f);
+}
+
+uint64_t pad_file_size(const struct pad_file *f)
+{
+	return f->size;
+}
+
+const uint8_t (*pad_file_copies(const struct pad_file *f))[LEDGER_RECORD_LEN]
+{
+	return f->copies;
+}
+
+/* ---- the medium ---- */
+
+static void advise(const struct pad_file *f, uint64_t window, int advice)
+{
+	for (uint64_t at = 0; at < WINDOW; at += ADVICE_LEN)
+		(void)posix_fadvise(f->pad, (off_t)(window * WINDOW + at), (off_t)ADVICE_LEN, advice);
+}
+
+/* Has the kernel read a window when it is entered from either side, and forget the one that was left longest ago. */
+static void enter_window(struct pad_file *f, uint64_t window)
+{
+	size_t at = 0;
+	while (at < WINDOWS - 1 && f->windows[at] != window)
+		at++;
+	const uint64_t left = f->windows[at];
+	memmove(&f->windows[1], &f->windows[0], at * sizeof f->windows[0]);
+	f->windows[0] = window;
+	if (left == window)
+		return;
+	if (left != NO_WINDOW)
+		advise(f, left, POSIX_FADV_DONTNEED);
+	advise(f, window, POSIX_FADV_WILLNEED);
+}
+
+static enum err medium_read(void *context, uint64_t offset, uint8_t *out, size_t len)
+{
+	struct pad_file *f = context;
+	/* Advice may be left out: who finds the lock taken does not wait. */
+	if (len >= FEED_LEN && pthread_mutex_trylock(&f->lock) == 0) {
+		for (uint64_t w = offset / WINDOW; w <= (offset + len - 1) / WINDOW; w++)
+			enter_window(f, w);
+		(void)pthread_mutex_unlock(&f->lock);
+	}
+	return pad_read_all(f->pad, offset, out, len);
+}
+
+static enum err medium_burn(void *context, uint64_t offset, uint64_t len)
+{
+	struct pad_file *f = context;
+	const struct rng rng = rng_system();
+	for (uint64_t done = 0; done < len;) {
+		const size_t n = len - done < BURN_CHUNK ? (size_t)(len - done) : BURN_CHUNK;
+		rng_fill(&rng, f->noise, n);
+		if (pad_write_all(f->pad, offset + done, f->noise, n) != OK)
+			return ERR_IO;
+		done += n;
+	}
+	if (fdatasync(f->pad) != 0)
+		return ERR_IO;
+	/* Where the file system has no holes, the random bytes stay. */
+	if (fallocate(f->pad, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)len) != 0 &&
+		errno != EOPNOTSUPP && errno != ENOSYS)
+		return ERR_IO;
+	(void)posix_fadvise(f->pad, (off_t)offset, (off_t)len, POSIX_FADV_DONTNEED);
+	return OK;
+}
+
+static enum err medium_write_record(void *context, unsigned int copy, const uint8_t record[LEDGER_RECORD_LEN])
+{
+	struct pad_file *f = context;
+	return ledger_file_write(f->ledger, copy, record);
+}
+
+static void medium_settle(void *context)
+{
+	const struct pad_file *f = context;
+	if (f->settle)
+		f->settle(f->callback_context);
+}
+
+static void medium_wake(void *context)
+{
+	const struct pad_file *f = context;
+	if (f->wake)
+		f->wake(f->callback_context);
+}
+
+struct pad_medium pad_file_medium(struct pad_file *f)
+{
+	return (struct pad_medium){
+		.read = medium_read,
+		.burn = f->noise ? medium_burn : NULL,
+		.write_record = medium_write_record,
+		.settle = medium_settle,
+		.wake = medium_wake,
+		.context = f,
+	};
+}
+
+/* ---- for the commands ---- */
+
+enum err pad_file_id(const char *path, uint8_t ret_id[static PAD_ID_LEN], uint64_t *ret_size, struct fault *fault)
+{
+	const struct pad_file_config config = {.path = path};
+	uint8_t id[PAD_ID_LEN];
+	uint64_t size = 0;
+	enum err result = OK;
+	int fd = open_pad(&config, &size, &result, fault);
+	if (fd < 0)
+		return result;
+	result = read_id(fd, path, id, fault);
+	(void)close(fd);
+	if (result != OK)
+		return result;
+	memcpy(ret_id, id, sizeof id);
+	*ret_size = size;
+	return OK;
+}
