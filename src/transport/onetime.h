@@ -14,17 +14,18 @@
 
 /*
  * How many pad bytes the XOR of `len` bytes takes from pad[0..available) with MaxZeroRun: `len` when max_zero_run is 0.
- * 0: more than are available.
+ * 0: more than are available (or len is 0).
  */
 size_t onetime_span(const uint8_t *pad, size_t available, size_t len, uint8_t max_zero_run);
 
-/* data[i] ^= pad bytes, of which zeros beyond the run are passed over; `span` from onetime_span. Either direction. */
+/* data[i] ^= pad bytes, of which zeros beyond the run are passed over; `span` from onetime_span. Either direction. The
+ * two do not overlap. */
 void onetime_xor(uint8_t *data, size_t len, const uint8_t *pad, size_t span, uint8_t max_zero_run);
 
 /*
  * Seals in place: datagram[16..18) is left for the length, [18..18 + frames) has frames, the rest up to 16 + plain is
  * filled from `noise`; header and tag are written around it: 32 + plain bytes. `pad` has 34 bytes and the span of the
- * frames. ERR_CRYPTO.
+ * frames, which are at most 65535; plain >= 2 + frames. ERR_CRYPTO: the datagram is zeros.
  */
 struct onetime {
 	uint32_t receiver;
@@ -37,6 +38,7 @@ enum err onetime_seal(struct poly1305 *mac, const struct onetime *o, uint8_t *da
 	const struct rng *noise);
 
 /* The first step of opening: `key` is the pad at the datagram's offset. OK: authentic, and *ret_len is the length of
- * its frames. ERR_FORMAT (too short, reserved bytes), ERR_AUTH, ERR_CRYPTO. Nothing has been changed. */
+ * its frames, which begin at datagram[18] and are still to be XORed. ERR_FORMAT (too short, type, reserved bytes;
+ * authentic, but the length is more than is there), ERR_AUTH, ERR_CRYPTO. The datagram is as it was. */
 enum err onetime_check(struct poly1305 *mac, const uint8_t key[static ONETIME_KEY_LEN], const uint8_t *datagram,
 	size_t len, size_t *ret_len);
