@@ -4,10 +4,10 @@
 #include <fcntl.h>
 #include <stddef.h>
 
-static int (*second_way)(void *context, const char *path);
+static int (*second_way)(void *context, const char *path, int flags);
 static void *second_context;
 
-void file_set_opener(int (*opener)(void *context, const char *path), void *context)
+void file_set_opener(int (*opener)(void *context, const char *path, int flags), void *context)
 {
 	second_way = opener;
 	second_context = context;
@@ -17,6 +17,6 @@ int file_open(const char *path, int flags)
 {
 	int fd = open(path, flags | O_CLOEXEC);
 	if (fd < 0 && (errno == EACCES || errno == EPERM) && second_way)
-		fd = second_way(second_context, path);
+		fd = second_way(second_context, path, flags);
 	return fd;
 }

@@ -86,7 +86,8 @@ static void private_key_check(const struct checks *c)
 			config_key_find(SECTION_INTERFACE, "PrivateKey")->help);
 	if (c->config->authorized_keys && c->config->protection != CONFIG_PROTECTION_PQ)
 		diag_error(c->diags, at_key(c, "AuthorizedKeys"),
-			"a key in this folder has no pad, so its peer cannot have the Protection of this section: write "
+			"a key in this folder has no pad, so its peer cannot have the Protection of this section: "
+			"write "
 			"Protection in the sections of peers, or give the folder of their pads (Pads)");
 }
 
@@ -119,7 +120,8 @@ static void protection_check(const struct checks *c, const struct config_peer *p
 	place.line = peer->pad_offset_line;
 	place.key = "PadOffset";
 	if (peer->pad_offset && !peer->pad && !is_refused(c, section, "Pad"))
-		diag_error(c->diags, place, "there is no Pad of which anything could be skipped: remove this, or give one");
+		diag_error(c->diags, place,
+			"there is no Pad of which anything could be skipped: remove this, or give one");
 }
 
 static void protections_check(const struct checks *c)
@@ -179,7 +181,8 @@ static void pools_check(const struct checks *c)
 			"no packet can go to it");
 	if (c->config->pads && !pools->count && !is_refused(c, "interface", "Pool"))
 		diag_warning(c->diags, at_key(c, "Pads"),
-			"there is no Pool: who has a pad in this folder and no [peer NAME] section gets no address, and "
+			"there is no Pool: who has a pad in this folder and no [peer NAME] section gets no address, "
+			"and "
 			"no packet can go there");
 }
 

@@ -11,9 +11,9 @@
 #include <strings.h>
 #include <sys/un.h>
 
-#define HOST_MAX 253   /* RFC 1035's limit of a name, as text */
+#define HOST_MAX 253                     /* RFC 1035's limit of a name, as text */
 #define POSITION_MAX ((uint64_t)1 << 48) /* no pad is larger */
-#define ACCOUNT_MAX 31 /* a user's or a group's name, by what tools and kernels keep of it */
+#define ACCOUNT_MAX 31                   /* a user's or a group's name, by what tools and kernels keep of it */
 
 /* The field's integer, whatever its width. */
 static void field_put(const struct config_value *v, uint32_t number)

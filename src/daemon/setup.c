@@ -7,6 +7,7 @@
 #include "engine/grace.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <libgen.h>
 #include <stdlib.h>
@@ -256,11 +257,11 @@ static uint32_t worker_count(void)
 	return cores < 1 ? 1 : cores > WORKERS_MAX ? WORKERS_MAX : (uint32_t)cores;
 }
 
-static int open_by_keeper(void *context, const char *path)
+static int open_by_keeper(void *context, const char *path, int flags)
 {
 	struct daemon *d = context;
 	int fd;
-	if (keeper_open(d->keeper, path, &fd, NULL) == OK)
+	if (keeper_open(d->keeper, path, (flags & O_ACCMODE) == O_RDWR, &fd, NULL) == OK)
 		return fd;
 	errno = EACCES;
 	return -1;

@@ -221,9 +221,9 @@ enum err keeper_log(struct keeper *keeper, int fd, struct fault *fault)
 	return reply_take(keeper, LIMIT_S, NULL, fault);
 }
 
-enum err keeper_open(struct keeper *keeper, const char *path, int *ret_fd, struct fault *fault)
+enum err keeper_open(struct keeper *keeper, const char *path, bool writable, int *ret_fd, struct fault *fault)
 {
-	struct order_open o = {.order = ORDER_OPEN};
+	struct order_open o = {.order = ORDER_OPEN, .writable = writable};
 	int fd = -1;
 	size_t len = strlen(path);
 	if (len >= sizeof o.path)

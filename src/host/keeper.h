@@ -81,10 +81,12 @@ enum err keeper_apply(struct keeper *keeper, const struct keeper_facts *facts, s
 enum err keeper_reload(struct keeper *keeper, struct fault *fault);
 
 /*
- * Opens a regular file or a folder for reading; *ret_fd is the caller's. ERR_PERMISSION: it is not in the
- * configuration's folder, not in that of AuthorizedKeys, and not named by the configuration; ERR_NOT_FOUND, ERR_IO.
+ * Opens a regular file or a folder for reading; *ret_fd is the caller's. `writable`: a pad, for writing, too.
+ * ERR_PERMISSION: it is not in the configuration's folder, not in those of AuthorizedKeys and Pads, and not named by the
+ * configuration, that in use or the file as it is now; it is to be written, but no pad, or the configuration does not
+ * burn; ERR_NOT_FOUND, ERR_IO.
  */
-enum err keeper_open(struct keeper *keeper, const char *path, int *ret_fd, struct fault *fault);
+enum err keeper_open(struct keeper *keeper, const char *path, bool writable, int *ret_fd, struct fault *fault);
 
 /*
  * Asks for the address of a peer's Endpoint, without waiting; answers come in any order by keeper_take, within 20 s.

@@ -37,7 +37,7 @@ struct order_apply {
 	char domains[DNS_DOMAINS_MAX][DOMAIN_SIZE];
 };
 struct order_open {
-	uint32_t order;
+	uint32_t order, writable; /* 0 or 1 */
 	char path[PATH_MAX];
 };
 union keeper_any_order {

@@ -142,11 +142,26 @@ static enum err handle_reload(struct process *p, const union keeper_any_order *o
 	return OK;
 }
 
+/* Before a reload the daemon looks at what the file names now. */
+static enum err open_by_present_file(struct process *p, const struct order_open *order, int *fd, struct fault *fault)
+{
+	struct config_diagnostics diags = {0};
+	struct config *config = NULL;
+	struct fault later;
+	enum err err = ERR_PERMISSION;
+	if (config_load(&config, p->config->path, &diags) == OK)
+		err = opening_open(&p->opening, config, order->path, order->writable, fd, &later);
+	config_diagnostics_done(&diags);
+	config_free(config);
+	return err == OK ? OK : fault->code;
+}
+
 static enum err handle_open(struct process *p, const union keeper_any_order *order, int *fd, struct fault *fault)
 {
-	if (!message_is_text(order->open.path, sizeof order->open.path))
+	if (!message_is_text(order->open.path, sizeof order->open.path) || order->open.writable > 1)
 		return fault_set(fault, ERR_FORMAT, "this is no path");
-	return opening_open(&p->opening, p->config, order->open.path, fd, fault);
+	enum err err = opening_open(&p->opening, p->config, order->open.path, order->open.writable, fd, fault);
+	return err == ERR_PERMISSION ? open_by_present_file(p, &order->open, fd, fault) : err;
 }
 
 /* What root writes must neither wait for somebody, nor mean something to the kernel. */

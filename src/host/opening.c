@@ -10,10 +10,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define FLAGS (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+#define FLAGS (O_CLOEXEC | O_NONBLOCK | O_NOCTTY) /* besides O_RDONLY or O_RDWR */
 
 /* Component by component without any symbolic link, for kernels before 5.6. */
-static int open_walking(int folder, const char *path)
+static int open_walking(int folder, const char *path, int access)
 {
 	char part[NAME_MAX + 1];
 	int at = fcntl(folder, F_DUPFD_CLOEXEC, 3);
@@ -26,7 +26,7 @@ static int open_walking(int folder, const char *path)
 			return -1;
 		}
 		(void)snprintf(part, sizeof part, "%.*s", (int)len, path);
-		int next = openat(at, len ? part : ".", FLAGS | O_NOFOLLOW | (last ? 0 : O_DIRECTORY));
+		int next = openat(at, len ? part : ".", FLAGS | O_NOFOLLOW | (last ? access : O_RDONLY | O_DIRECTORY));
 		int number = errno;
 		close(at);
 		errno = number;
@@ -38,11 +38,12 @@ static int open_walking(int folder, const char *path)
 	return at;
 }
 
-static int open_beneath(int folder, const char *path, uint64_t more)
+static int open_beneath(int folder, const char *path, int access, uint64_t more)
 {
-	struct open_how how = {.flags = FLAGS, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | more};
+	struct open_how how = {
+		.flags = (uint64_t)(FLAGS | access), .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | more};
 	int fd = (int)syscall(SYS_openat2, folder, *path ? path : ".", &how, sizeof how);
-	return fd < 0 && errno == ENOSYS ? open_walking(folder, path) : fd;
+	return fd < 0 && errno == ENOSYS ? open_walking(folder, path, access) : fd;
 }
 
 /* The part of `path` below a folder whose name ends with '/'; NULL: it is not there. */
@@ -56,17 +57,17 @@ static const char *below(const char *path, const char *folder)
 }
 
 /* A path that the configuration names. */
-static int open_named(const struct config *config, const char *path)
+static int open_named(const struct config *config, const char *path, int access)
 {
 	char state[PATH_MAX + 1];
 	(void)snprintf(state, sizeof state, "%s/", config->state_directory);
 	const char *rest = below(path, state);
 	if (!rest)
-		return open(path, FLAGS);
+		return open(path, FLAGS | access);
 	int folder = open(config->state_directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (folder < 0)
 		return -1;
-	int fd = open_beneath(folder, rest, RESOLVE_NO_SYMLINKS);
+	int fd = open_beneath(folder, rest, access, RESOLVE_NO_SYMLINKS);
 	int number = errno;
 	close(folder);
 	errno = number;
@@ -80,38 +81,56 @@ static bool is(const char *named, const char *path)
 
 static bool is_named(const struct config *config, const char *path)
 {
-	bool found = is(config->private_key, path) || is(config->authorized_keys, path) || is(config->path, path);
+	bool found = is(config->private_key, path) || is(config->authorized_keys, path) || is(config->pads, path) ||
+		     is(config->path, path);
 	for (size_t i = 0; !found && i < config->peer_count; i++)
 		found = is(config->peers[i].preshared_key, path) || is(config->peers[i].public_key, path);
 	return found;
 }
 
-/* A file directly in the folder of AuthorizedKeys: its name, or NULL. */
-static const char *authorized_name(const struct config *config, const char *path)
+static bool is_named_pad(const struct config *config, const char *path)
+{
+	for (size_t i = 0; i < config->peer_count; i++) {
+		if (is(config->peers[i].pad, path))
+			return true;
+	}
+	return false;
+}
+
+/* A file directly in a folder, which may be NULL: its name, or NULL. */
+static const char *name_in(const char *folder, const char *path)
 {
 	const char *slash = strrchr(path, '/');
-	if (!config->authorized_keys || !slash)
+	if (!folder || !slash)
 		return NULL;
-	size_t len = strlen(config->authorized_keys);
-	while (len > 1 && config->authorized_keys[len - 1] == '/')
+	size_t len = strlen(folder);
+	while (len > 1 && folder[len - 1] == '/')
 		len--;
 	size_t folder_len = (size_t)(slash - path);
 	while (folder_len > 1 && path[folder_len - 1] == '/')
 		folder_len--;
-	bool same = folder_len == len && strncmp(path, config->authorized_keys, len) == 0;
+	bool same = folder_len == len && strncmp(path, folder, len) == 0;
 	return same && slash[1] ? slash + 1 : NULL;
 }
 
-static int open_authorized(const struct config *config, const char *name)
+static int open_in(const struct config *config, const char *folder_name, const char *name, int access)
 {
-	int folder = open_named(config, config->authorized_keys);
+	int folder = open_named(config, folder_name, O_RDONLY);
 	if (folder < 0)
 		return -1;
-	int fd = open_beneath(folder, name, 0);
+	int fd = open_beneath(folder, name, access, 0);
 	int number = errno;
 	close(folder);
 	errno = number;
 	return fd;
+}
+
+/* The folders' files. */
+static bool is_pad_name(const char *name)
+{
+	static const char suffix[] = ".pad";
+	size_t len = name ? strlen(name) : 0;
+	return len > strlen(suffix) && strcmp(name + len - strlen(suffix), suffix) == 0;
 }
 
 enum err opening_init(struct opening *opening, const char *config_path, struct fault *fault)
@@ -145,26 +164,40 @@ void opening_done(struct opening *opening)
 	opening->folder = -1;
 }
 
-enum err opening_open(
-	const struct opening *opening, const struct config *config, const char *path, int *ret_fd, struct fault *fault)
+static int open_allowed(const struct opening *opening, const struct config *config, const char *path, int access)
 {
-	struct stat st;
-	const char *name = authorized_name(config, path), *rest = below(path, opening->absolute);
+	const char *key = name_in(config->authorized_keys, path), *pad = name_in(config->pads, path);
+	const char *rest = below(path, opening->absolute);
 	if (!rest)
 		rest = below(path, opening->real);
 	if (!rest && *opening->given)
 		rest = below(path, opening->given);
-	int fd = -1;
+	if (access != O_RDONLY && !(config->burn && (is_named_pad(config, path) || is_pad_name(pad)))) {
+		errno = EXDEV;
+		return -1;
+	}
+	if (is_named(config, path) || is_named_pad(config, path))
+		return open_named(config, path, access);
+	if (is_pad_name(pad))
+		return open_in(config, config->pads, pad, access);
+	if (key)
+		return open_in(config, config->authorized_keys, key, access);
+	if (rest)
+		return open_beneath(opening->folder, rest, access, 0);
 	errno = EXDEV;
-	if (is_named(config, path))
-		fd = open_named(config, path);
-	else if (name)
-		fd = open_authorized(config, name);
-	else if (rest)
-		fd = open_beneath(opening->folder, rest, 0);
+	return -1;
+}
+
+enum err opening_open(const struct opening *opening, const struct config *config, const char *path, bool writable,
+	int *ret_fd, struct fault *fault)
+{
+	struct stat st;
+	int fd = open_allowed(opening, config, path, writable ? O_RDWR : O_RDONLY);
 	if (fd < 0 && (errno == EXDEV || errno == ELOOP))
 		return fault_set(fault, ERR_PERMISSION,
-			"%.200s is neither in the configuration's folder nor named by the configuration", path);
+			writable ? "%.200s is no pad that the configuration names and has burned"
+				 : "%.200s is neither in the configuration's folder nor named by the configuration",
+			path);
 	if (fd < 0)
 		return fault_errno(fault, "cannot open %.200s", path);
 	if (fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))) {

@@ -207,7 +207,7 @@ struct keeper {
 	bool refuses;
 };
 
-static int opener(void *context, const char *path)
+static int opener(void *context, const char *path, int flags)
 {
 	struct keeper *keeper = context;
 	keeper->asked++;

@@ -233,7 +233,7 @@ static void lost_body(void)
 	assert_int_equal(keeper_take(keeper, &answer), ERR_STATE);
 	assert_int_equal(keeper_hook(keeper, KEEPER_PRE_UP, &fault), ERR_STATE);
 	assert_non_null(strstr(fault.text, "jorm-keeper"));
-	assert_int_equal(keeper_open(keeper, config->path, &fd, &fault), ERR_STATE);
+	assert_int_equal(keeper_open(keeper, config->path, false, &fd, &fault), ERR_STATE);
 	assert_int_equal(keeper_reload(keeper, &fault), ERR_STATE);
 	assert_int_equal(keeper_apply(keeper, &everything, &fault), ERR_STATE);
 	assert_int_equal(keeper_log(keeper, STDERR_FILENO, &fault), ERR_STATE);

@@ -179,6 +179,8 @@ static void random_body(void)
 		}
 		if (kind == ORDER_OPEN && rng_below(&rng, 2))
 			order.open.path[0] = '/';
+		if (kind == ORDER_OPEN)
+			order.open.writable %= 3;
 		assert_true(message_send(bare.orders[0], &order, sizes[kind], -1));
 		assert_true(reply_take(&bare, &reply, &fd));
 		assert_int_not_equal(reply.err, OK);

@@ -22,7 +22,7 @@ static void assert_opens(struct keeper *keeper, const char *path, const char *te
 	struct fault fault = {0};
 	char is[64] = "";
 	int fd = -1;
-	if (keeper_open(keeper, path, &fd, &fault))
+	if (keeper_open(keeper, path, false, &fd, &fault))
 		fail_msg("%s: %s", path, fault.text);
 	if (text) {
 		assert_true(read(fd, is, sizeof is - 1) >= 0);
@@ -36,7 +36,7 @@ static void assert_refused(struct keeper *keeper, const char *path, enum err cod
 {
 	struct fault fault = {0};
 	int fd = 77;
-	enum err err = keeper_open(keeper, path, &fd, &fault);
+	enum err err = keeper_open(keeper, path, false, &fd, &fault);
 	if (err != code)
 		fail_msg("%s: %s expected, got %s: %s", path, err_text(code), err_text(err), fault.text);
 	assert_int_equal(fd, 77);
@@ -165,6 +165,82 @@ static void test_a_changed_state_folder_leads_nowhere(void **state)
 	room_run(swapped_body);
 }
 
+static enum err open_to_write(struct keeper *keeper, const char *path)
+{
+	struct fault fault = {0};
+	int fd = -1;
+	enum err err = keeper_open(keeper, path, true, &fd, &fault);
+	if (err == OK) {
+		assert_int_equal(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR);
+		assert_int_equal(pwrite(fd, "!", 1, 0), 1);
+	}
+	close(fd);
+	return err;
+}
+
+#define PADS "StateDirectory = " ROOM "/state\nPads = /run/pads\n"
+#define PAD_PEER "[peer a]\nProtection = otp\nPad = /run/a-pad\n"
+
+static void pads_body(void)
+{
+	shell("mkdir /run/pads " ROOM
+	      "/state && cd /run/pads && echo -n b >b.pad && echo -n c >c.txt && echo -n s >/run/s && "
+	      "ln -s /run/s evil.pad && mkdir d.pad && mkfifo f.pad && echo -n a >/run/a-pad && echo -n o >" ROOM
+	      "/o.pad");
+	struct config *config = room_config("office", PADS PAD_PEER);
+	struct keeper *keeper = room_keeper(config);
+	assert_opens(keeper, "/run/a-pad", "a");
+	assert_opens(keeper, "/run/pads/b.pad", "b");
+	assert_opens(keeper, "/run/pads", NULL);
+	assert_refused(keeper, "/run/pads/c.txt", ERR_PERMISSION);
+	assert_refused(keeper, "/run/pads/evil.pad", ERR_PERMISSION);
+	assert_refused(keeper, "/run/pads/f.pad", ERR_PERMISSION);
+	assert_refused(keeper, "/run/pads/none.pad", ERR_NOT_FOUND);
+	/* nothing is written where nothing is burned */
+	assert_int_equal(open_to_write(keeper, "/run/a-pad"), ERR_PERMISSION);
+	assert_int_equal(open_to_write(keeper, "/run/pads/b.pad"), ERR_PERMISSION);
+	keeper_stop(keeper, true);
+	config_free(config);
+	config = room_config("office", "Burn = yes\n" PADS PAD_PEER);
+	keeper = room_keeper(config);
+	assert_int_equal(open_to_write(keeper, "/run/a-pad"), OK);
+	assert_int_equal(open_to_write(keeper, "/run/pads/b.pad"), OK);
+	assert_int_equal(open_to_write(keeper, "/run/pads/evil.pad"), ERR_PERMISSION);
+	assert_int_equal(open_to_write(keeper, "/run/pads/d.pad"), ERR_IO);
+	assert_int_equal(open_to_write(keeper, ROOM "/o.pad"), ERR_PERMISSION);
+	assert_int_equal(open_to_write(keeper, ROOM "/office.conf"), ERR_PERMISSION);
+	assert_opens(keeper, "/run/a-pad", "!");
+	keeper_stop(keeper, true);
+	config_free(config);
+}
+
+static void test_pads_are_written_only_to_burn_them(void **state)
+{
+	room_run(pads_body);
+}
+
+/* A reload looks at what the file names now, before the keeper goes by it. */
+static void present_file_body(void)
+{
+	shell("echo -n a >/run/a-pad && echo -n b >/run/b-pad && mkdir " ROOM "/state");
+	struct config *config = room_config("office", PADS PAD_PEER);
+	struct keeper *keeper = room_keeper(config);
+	assert_refused(keeper, "/run/b-pad", ERR_PERMISSION);
+	shell("sed -i 's|/run/a-pad|/run/b-pad|' " ROOM "/office.conf");
+	assert_opens(keeper, "/run/b-pad", "b");
+	assert_opens(keeper, "/run/a-pad", "a");
+	assert_int_equal(open_to_write(keeper, "/run/b-pad"), ERR_PERMISSION);
+	shell("echo nonsense >>" ROOM "/office.conf");
+	assert_refused(keeper, "/run/b-pad", ERR_PERMISSION);
+	keeper_stop(keeper, true);
+	config_free(config);
+}
+
+static void test_goes_by_the_file_as_it_is_now_too(void **state)
+{
+	room_run(present_file_body);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -172,6 +248,8 @@ int main(void)
 		cmocka_unit_test(test_refuses_everything_else),
 		cmocka_unit_test(test_without_openat2),
 		cmocka_unit_test(test_a_changed_state_folder_leads_nowhere),
+		cmocka_unit_test(test_pads_are_written_only_to_burn_them),
+		cmocka_unit_test(test_goes_by_the_file_as_it_is_now_too),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
