@@ -62,10 +62,16 @@ static bool someone_hands_out_addresses(const struct config *config)
 	return false;
 }
 
+static bool is_layer2(const struct checks *c)
+{
+	return c->config->layer == 2;
+}
+
 static void address_check(const struct checks *c)
 {
-	if (c->interface_line && !c->config->addresses.count && !is_refused(c, "interface", "Address") &&
-		!someone_hands_out_addresses(c->config))
+	/* At layer 2 it may be a port of a bridge, or get one by DHCP. */
+	if (c->interface_line && !is_layer2(c) && !c->config->addresses.count &&
+		!is_refused(c, "interface", "Address") && !someone_hands_out_addresses(c->config))
 		diag_warning(c->diags, at_key(c, "Address"),
 			"is missing, and no peer hands one out: give the interface one, such as 10.66.0.1/24");
 }
@@ -143,8 +149,8 @@ static void peers_check(const struct checks *c)
 		const struct config_peer *peer = &config->peers[i];
 		char section[CONFIG_PEER_NAME_LEN + 8];
 		snprintf(section, sizeof(section), "peer%s%s", peer->name[0] ? " " : "", peer->name);
-		if (peer->allowed_ips.count || (peer->endpoint && peer->accept_routes) || config->pools.count ||
-			is_refused(c, section, "AllowedIPs"))
+		if (is_layer2(c) || peer->allowed_ips.count || (peer->endpoint && peer->accept_routes) ||
+			config->pools.count || is_refused(c, section, "AllowedIPs"))
 			continue;
 		diag_warning(c->diags, (struct diag_place){.line = peer->line, .section = section, .key = "AllowedIPs"},
 			"is missing: no packet can go to this peer or come from it");
@@ -175,6 +181,8 @@ static void pools_check(const struct checks *c)
 				"such as %s",
 				v4 ? "IPv4" : "IPv6", v4 ? "10.66.0.1/24" : "fd66::1/64");
 	}
+	if (is_layer2(c))
+		return; /* stations are reached without an address of ours */
 	if (c->config->authorized_keys && !pools->count && !is_refused(c, "interface", "Pool"))
 		diag_warning(c->diags, at_key(c, "AuthorizedKeys"),
 			"there is no Pool: a key in this folder that has no [peer NAME] section gets no address, and "
@@ -210,6 +218,39 @@ static void default_routes_check(const struct checks *c)
 		v4 ? "IPv4" : "IPv6", v4 ? "IPv6" : "IPv4", v4 ? "::/0" : "0.0.0.0/0");
 }
 
+/* The largest frame is 65535 bytes with its header, as an IP packet is without. */
+#define LAYER2_MTU_MAX (65535 - 14)
+
+/* What has no meaning for Ethernet frames. */
+static void layer2_check(const struct checks *c)
+{
+	const struct config *config = c->config;
+	for (size_t i = 0; i < config->peer_count; i++) {
+		const struct config_peer *peer = &config->peers[i];
+		char section[CONFIG_PEER_NAME_LEN + 8];
+		snprintf(section, sizeof(section), "peer %s", peer->name);
+		if (peer->allowed_ips.count)
+			diag_error(c->diags,
+				(struct diag_place){.line = peer->line, .section = section, .key = "AllowedIPs"},
+				"has no meaning with Layer = 2, where it is learned which MAC addresses are behind a "
+				"peer: remove it");
+	}
+	if (config->kill_switch)
+		diag_error(c->diags, at_key(c, "KillSwitch"),
+			"works with Layer = 3 only: with Layer = 2 no default route leads into the tunnel. Remove it, "
+			"or write Layer = 3");
+	if (config->push_routes.count)
+		diag_error(c->diags, at_key(c, "PushRoutes"),
+			"has no meaning with Layer = 2, where a route needs a gateway: hand it out by DHCP or router "
+			"advertisements, or write Layer = 3");
+	if (config->mtu > LAYER2_MTU_MAX)
+		diag_error(c->diags, at_key(c, "MTU"), "is at most %d with Layer = 2: frames have a header of 14 bytes",
+			LAYER2_MTU_MAX);
+	if (config->push_mtu > LAYER2_MTU_MAX)
+		diag_error(c->diags, at_key(c, "PushMTU"),
+			"is at most %d with Layer = 2: frames have a header of 14 bytes", LAYER2_MTU_MAX);
+}
+
 void checks_run(const struct config *config, unsigned interface_line, const unsigned seen[static CONFIG_KEY_COUNT],
 	struct config_diagnostics *diags)
 {
@@ -218,5 +259,8 @@ void checks_run(const struct config *config, unsigned interface_line, const unsi
 	address_check(&c);
 	peers_check(&c);
 	pools_check(&c);
-	default_routes_check(&c);
+	if (is_layer2(&c))
+		layer2_check(&c);
+	else
+		default_routes_check(&c);
 }

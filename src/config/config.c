@@ -251,12 +251,12 @@ static bool differ(const char *a, const char *b)
 
 bool config_needs_restart(const struct config *old, const struct config *new, char *ret_keys, size_t size)
 {
-	/* Layer is not here: it can only be 3 */
 	const struct {
 		const char *key;
 		bool differs;
 	} fixed[] = {
 		{"Name", differ(old->name, new->name)},
+		{"Layer", old->layer != new->layer},
 		{"Listen", !addr_equal(&old->listen, &new->listen)},
 		{"StateDirectory", differ(old->state_directory, new->state_directory)},
 		{"ControlSocket", differ(old->control_socket, new->control_socket)},

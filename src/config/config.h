@@ -80,6 +80,7 @@ struct config {
 	unsigned private_key_line;
 	struct addr listen; /* port 0: any. All-zero ip: any address of both families; 0.0.0.0: any IPv4 one */
 	struct config_prefixes addresses; /* with host bits */
+	uint8_t layer; /* 3: IP packets; 2: Ethernet frames */
 	enum config_cipher cipher;
 	enum config_padding padding;
 	enum config_protection protection; /* of peers that say nothing; they have it already */

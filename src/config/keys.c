@@ -9,7 +9,7 @@
 
 static const struct config_word layers[] = {
 	{"3", 3, NULL},
-	{"2", 2, "layer 2 (Ethernet) is not supported in this version: write 3"},
+	{"2", 2, NULL},
 	{0},
 };
 static const struct config_word ciphers[] = {
@@ -48,8 +48,8 @@ static const struct config_word betweens[] = {
 const struct config_key config_keys[CONFIG_KEY_COUNT] = {
 	{ INTERFACE("Name"), .parse = value_ifname, FIELD(name),
 		.help = "name of the network interface; the first free snk# when not given" },
-	{ INTERFACE("Layer"), .parse = value_word, .words = layers, .unset = "3",
-		.help = "what the tunnel carries: 3 for IP packets" },
+	{ INTERFACE("Layer"), .parse = value_word, .words = layers, FIELD(layer), .unset = "3",
+		.help = "what the tunnel carries: 3 for IP packets, 2 for Ethernet frames" },
 	{ INTERFACE("PrivateKey"), .parse = value_path, FIELD(private_key),
 		.help = "file of this host's private key, made by jorm keygen" },
 	{ INTERFACE("Listen"), .parse = value_listen, FIELD(listen), .unset = "0",

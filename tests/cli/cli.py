@@ -267,7 +267,7 @@ def a_tunnel_that_cannot_be_set_up_is_a_failure():
     assert "as root" in run("up", "t.conf", "--foreground", code=1)[1]
     configuration(interface="Name = crash\n")
     assert "signal" in run("up", "t.conf", code=1)[1]
-    configuration(interface="MTU = 1\nLayer = 2\n")
+    configuration(interface="MTU = 1\nLayer = 4\n")
     assert len(run("up", "t.conf", code=1)[1].splitlines()) == 2
     write("file", "")
     configuration(interface="")

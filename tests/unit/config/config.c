@@ -172,6 +172,7 @@ static void tells_what_needs_a_restart(void **state)
 		{"", ""},
 		{"Padding = none\nMTU = 1400\nPool = ::/64\nRekey = 60\nKillSwitch = yes\nDNS = ::1\n", ""},
 		{"Name = x\n", "Name"},
+		{"Layer = 2\n", "Layer"},
 		{"Listen = 7\n", "Listen"},
 		{"Listen = 0.0.0.0:0\n", "Listen"},
 		{"User = root\n", "User"},
