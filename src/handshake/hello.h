@@ -33,7 +33,7 @@ struct hello {
 	struct hello_marks marks;
 };
 
-/* ERR_CRYPTO. */
+/* ERR_CRYPTO: the message is zeros. */
 enum err hello_build(struct poly1305 *mac, const uint8_t slot[static HELLO_SLOT_LEN], const struct hello *hello,
 	uint8_t out[static PAD_HELLO_LEN]);
 enum err welcome_build(struct poly1305 *mac, const uint8_t slot[static HELLO_SLOT_LEN], const struct hello *welcome,

@@ -2,19 +2,19 @@
 
 #define FRAMES_AT (DATA_HEADER_LEN + ONETIME_PREFIX_LEN)
 #define LENGTH_MASK_AT POLY1305_KEY_LEN /* in the pad */
-#define WORDS 8                         /* of 64 bits in one go */
+
+/* Compilers make of it what the machine has; a loop of words they leave one at variable lengths. */
+typedef uint64_t vector __attribute__((vector_size(32)));
 
 static void xor_fast(uint8_t *restrict data, const uint8_t *restrict pad, size_t len)
 {
 	size_t at = 0;
-	/* A fixed number of words: what compilers turn into vectors at every level of optimisation. */
-	for (; len - at >= WORDS * sizeof(uint64_t); at += WORDS * sizeof(uint64_t)) {
-		uint64_t d[WORDS], p[WORDS];
-		memcpy(d, data + at, sizeof d);
-		memcpy(p, pad + at, sizeof p);
-		for (unsigned i = 0; i < WORDS; i++)
-			d[i] ^= p[i];
-		memcpy(data + at, d, sizeof d);
+	for (; len - at >= sizeof(vector); at += sizeof(vector)) {
+		vector d, p;
+		memcpy(&d, data + at, sizeof d);
+		memcpy(&p, pad + at, sizeof p);
+		d ^= p;
+		memcpy(data + at, &d, sizeof d);
 	}
 	for (; at < len; at++)
 		data[at] ^= pad[at];
