@@ -4,6 +4,7 @@
 #include "config/diag.h"
 #include "config/peer.h"
 #include "crypto/keyfile.h"
+#include "pad/file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -14,12 +15,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char suffix[] = ".pub";
+/* What is in the folder. */
+struct kind {
+	const char *suffix, *noun, *key;
+	enum err (*read)(uint8_t ret_key_id[static KEY_ID_LEN], const char *path, struct fault *fault);
+};
 
 /* The caller may know the line; a daemon that reads the folder again does not. */
-static const struct diag_place place = {.section = "interface", .key = "AuthorizedKeys"};
+static struct diag_place place_of(const struct kind *kind)
+{
+	return (struct diag_place){.section = "interface", .key = kind->key};
+}
 
-static DIR *folder_open(const char *folder, struct config_diagnostics *diags, enum err *ret)
+static DIR *folder_open(const struct kind *kind, const char *folder, struct config_diagnostics *diags, enum err *ret)
 {
 	struct stat st;
 	struct fault fault;
@@ -28,41 +36,43 @@ static DIR *folder_open(const char *folder, struct config_diagnostics *diags, en
 	if (!dir) {
 		int why = errno;
 		const char *remedy = why == ENOENT    ? "make it, with mkdir, or correct the path"
-				     : why == ENOTDIR ? "give the folder in which the keys are"
+				     : why == ENOTDIR ? "give the folder in which the files are"
 						      : "correct its access rights";
 		*ret = fault_errno(&fault, "cannot open the folder %s", folder);
 		*ret = why == ENOTDIR ? ERR_FORMAT : *ret;
-		diag_error(diags, place, "%s; %s", fault.text, remedy);
+		diag_error(diags, place_of(kind), "%s; %s", fault.text, remedy);
 		if (fd >= 0)
 			close(fd);
 		return NULL;
 	}
 	if (fstat(fd, &st) == 0 && st.st_mode & S_IWOTH)
-		diag_warning(diags, place, "everyone on this host may add keys to %s: run chmod o-w on it", folder);
+		diag_warning(diags, place_of(kind), "everyone on this host may add %ss to %s: run chmod o-w on it",
+			kind->noun, folder);
 	return dir;
 }
 
-/* The peer's name of a file that is to be a key; false: it is none. */
-static bool name_take(
-	char ret[static CONFIG_PEER_NAME_LEN], const char *file, const char *folder, struct config_diagnostics *diags)
+/* The peer's name of a file that is to be one; false: it is none. */
+static bool name_take(char ret[static CONFIG_PEER_NAME_LEN], const struct kind *kind, const char *file,
+	const char *folder, struct config_diagnostics *diags)
 {
 	char name[NAME_MAX + 1], q[QUOTE_LEN];
-	size_t n = strlen(file);
-	if (file[0] == '.' || n < strlen(suffix) || strcmp(file + n - strlen(suffix), suffix) != 0)
+	size_t n = strlen(file), end = strlen(kind->suffix);
+	if (file[0] == '.' || n < end || strcmp(file + n - end, kind->suffix) != 0)
 		return false;
-	snprintf(name, sizeof(name), "%.*s", (int)(n - strlen(suffix)), file);
+	snprintf(name, sizeof(name), "%.*s", (int)(n - end), file);
 	if (!config_peer_name_ok(name)) {
-		diag_warning(diags, place,
-			"%s/%s is left out: the name before .pub becomes the peer's, so rename it to 1 to %d letters, "
+		diag_warning(diags, place_of(kind),
+			"%s/%s is left out: the name before %s becomes the peer's, so rename it to 1 to %d letters, "
 			"digits and . _ -",
-			folder, quote(q, file), CONFIG_PEER_NAME_LEN - 1);
+			folder, quote(q, file), kind->suffix, CONFIG_PEER_NAME_LEN - 1);
 		return false;
 	}
 	memcpy(ret, name, strlen(name) + 1);
 	return true;
 }
 
-static enum err names_read(struct authorized *ret, DIR *dir, const char *folder, struct config_diagnostics *diags)
+static enum err names_read(
+	struct authorized *ret, const struct kind *kind, DIR *dir, const char *folder, struct config_diagnostics *diags)
 {
 	size_t room = 0;
 	for (;;) {
@@ -71,7 +81,7 @@ static enum err names_read(struct authorized *ret, DIR *dir, const char *folder,
 		if (!entry)
 			return errno ? ERR_IO : OK;
 		char name[CONFIG_PEER_NAME_LEN];
-		if (!name_take(name, entry->d_name, folder, diags))
+		if (!name_take(name, kind, entry->d_name, folder, diags))
 			continue;
 		if (ret->count == room) {
 			room = room ? room * 2 : 64;
@@ -99,35 +109,55 @@ static int by_key_id_and_name(const void *left, const void *right)
 	return order ? order : by_name(a, b);
 }
 
+static enum err key_read(uint8_t ret_key_id[static KEY_ID_LEN], const char *path, struct fault *fault)
+{
+	struct sig_public key;
+	enum err err = keyfile_read_public(&key, path, fault);
+	return err ? err : key_id_compute(ret_key_id, &key);
+}
+
+static enum err pad_read(uint8_t ret_key_id[static KEY_ID_LEN], const char *path, struct fault *fault)
+{
+	uint8_t pad_id[PAD_ID_LEN];
+	uint64_t size;
+	enum err err = pad_file_id(path, pad_id, &size, fault);
+	return err ? err : pad_key_id_compute(ret_key_id, pad_id);
+}
+
+static const struct kind keys_kind = {".pub", "key", "AuthorizedKeys", key_read};
+static const struct kind pads_kind = {".pad", "pad", "Pads", pad_read};
+
 /* Gives each name its key ID; those without a good file go. */
-static void keys_read(struct authorized *ret, const char *folder, struct config_diagnostics *diags)
+static void items_read(
+	struct authorized *ret, const struct kind *kind, const char *folder, struct config_diagnostics *diags)
 {
 	size_t kept = 0;
 	for (size_t i = 0; i < ret->count; i++) {
 		char path[PATH_MAX];
-		struct sig_public key;
 		struct fault fault = {0};
 		struct authorized_key item = ret->items[i];
 		if (kept == AUTHORIZED_MAX) {
-			diag_warning(diags, place, "%s has more than %d keys: from %s.pub on, all are left out", folder,
-				AUTHORIZED_MAX, item.name);
+			diag_warning(diags, place_of(kind), "%s has more than %d %ss: from %s%s on, all are left out",
+				folder, AUTHORIZED_MAX, kind->noun, item.name, kind->suffix);
 			break;
 		}
-		int n = snprintf(path, sizeof(path), "%s/%s%s", folder, item.name, suffix);
+		int n = snprintf(path, sizeof(path), "%s/%s%s", folder, item.name, kind->suffix);
 		if ((size_t)n >= sizeof(path))
-			(void)fault_set(&fault, ERR_TOO_BIG, "%s.pub: the folder's path is too long", item.name);
-		else if (keyfile_read_public(&key, path, &fault) == OK && key_id_compute(item.key_id, &key) == OK)
+			(void)fault_set(
+				&fault, ERR_TOO_BIG, "%s%s: the folder's path is too long", item.name, kind->suffix);
+		else if (kind->read(item.key_id, path, &fault) == OK)
 			ret->items[kept++] = item;
 		else if (!fault.text[0])
 			(void)fault_set(&fault, ERR_CRYPTO, "%s: %s", path, err_text(ERR_CRYPTO));
 		if (fault.text[0])
-			diag_warning(diags, place, "a key is left out: %s", fault.text);
+			diag_warning(diags, place_of(kind), "a %s is left out: %s", kind->noun, fault.text);
 	}
 	ret->count = kept;
 }
 
-/* A key belongs to one peer: to that of the first name. */
-static void twins_drop(struct authorized *ret, const char *folder, struct config_diagnostics *diags)
+/* Each belongs to one peer: to that of the first name. */
+static void twins_drop(
+	struct authorized *ret, const struct kind *kind, const char *folder, struct config_diagnostics *diags)
 {
 	size_t kept = 0;
 	if (ret->count)
@@ -135,8 +165,8 @@ static void twins_drop(struct authorized *ret, const char *folder, struct config
 	for (size_t i = 0; i < ret->count; i++) {
 		const struct authorized_key *last = kept ? &ret->items[kept - 1] : NULL;
 		if (last && memcmp(last->key_id, ret->items[i].key_id, KEY_ID_LEN) == 0)
-			diag_warning(diags, place, "%s/%s.pub is left out: %s.pub is the same key, so remove one",
-				folder, ret->items[i].name, last->name);
+			diag_warning(diags, place_of(kind), "%s/%s%s is left out: %s%s is the same %s, so remove one",
+				folder, ret->items[i].name, kind->suffix, last->name, kind->suffix, kind->noun);
 		else
 			ret->items[kept++] = ret->items[i];
 	}
@@ -145,25 +175,36 @@ static void twins_drop(struct authorized *ret, const char *folder, struct config
 		qsort(ret->items, ret->count, sizeof(*ret->items), by_name);
 }
 
-enum err authorized_read(struct authorized *ret, const char *folder, struct config_diagnostics *diags)
+static enum err folder_read(
+	struct authorized *ret, const struct kind *kind, const char *folder, struct config_diagnostics *diags)
 {
 	enum err e = OK;
 	*ret = (struct authorized){0};
-	DIR *dir = folder_open(folder, diags, &e);
+	DIR *dir = folder_open(kind, folder, diags, &e);
 	if (!dir)
 		return e;
-	e = names_read(ret, dir, folder, diags);
+	e = names_read(ret, kind, dir, folder, diags);
 	closedir(dir);
 	if (e) {
 		authorized_done(ret);
-		diag_error(diags, place, "%s cannot be read: %s", folder, err_text(e));
+		diag_error(diags, place_of(kind), "%s cannot be read: %s", folder, err_text(e));
 		return e;
 	}
 	if (ret->count)
 		qsort(ret->items, ret->count, sizeof(*ret->items), by_name);
-	keys_read(ret, folder, diags);
-	twins_drop(ret, folder, diags);
+	items_read(ret, kind, folder, diags);
+	twins_drop(ret, kind, folder, diags);
 	return OK;
+}
+
+enum err authorized_read(struct authorized *ret, const char *folder, struct config_diagnostics *diags)
+{
+	return folder_read(ret, &keys_kind, folder, diags);
+}
+
+enum err authorized_read_pads(struct authorized *ret, const char *folder, struct config_diagnostics *diags)
+{
+	return folder_read(ret, &pads_kind, folder, diags);
 }
 
 void authorized_done(struct authorized *keys)

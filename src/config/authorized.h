@@ -1,6 +1,6 @@
 /*
- * The folder of AuthorizedKeys: NAME.pub is the public key of the peer NAME. A file that cannot be
- * taken is left out with a warning and never hinders the others.
+ * The folder of AuthorizedKeys: NAME.pub is the public key of the peer NAME; and that of Pads: NAME.pad is the one-time
+ * pad of the peer NAME. A file that cannot be taken is left out with a warning and never hinders the others.
  */
 #pragma once
 
@@ -10,8 +10,8 @@
 
 struct authorized {
 	struct authorized_key {
-		char name[CONFIG_PEER_NAME_LEN]; /* the file's, without .pub; obeys config_peer_name_ok */
-		uint8_t key_id[KEY_ID_LEN];
+		char name[CONFIG_PEER_NAME_LEN]; /* the file's, without its ending; obeys config_peer_name_ok */
+		uint8_t key_id[KEY_ID_LEN];      /* of a pad: what stands for one (pad_key_id_compute) */
 	} *items; /* owned; by name, in the order of bytes; all names and key IDs differ */
 	size_t count;
 };
@@ -25,5 +25,8 @@ struct authorized {
  * authorized_done in any case.
  */
 enum err authorized_read(struct authorized *ret, const char *folder, struct config_diagnostics *diags);
+
+/* The same for the folder's *.pad, which are secrets: nobody but their owner may have access to them. */
+enum err authorized_read_pads(struct authorized *ret, const char *folder, struct config_diagnostics *diags);
 
 void authorized_done(struct authorized *keys); /* zeroed then */

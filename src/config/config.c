@@ -9,6 +9,7 @@
 #include "config/parse.h"
 #include "config/peer.h"
 #include "crypto/keyfile.h"
+#include "pad/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -165,6 +166,63 @@ static void preshared_key_check(const struct config_peer *peer, struct config_di
 	secret_wipe(psk, sizeof(psk));
 }
 
+/* Whose pad it is. */
+struct pad_of {
+	uint8_t id[PAD_ID_LEN];
+	struct config_peer *peer;
+};
+
+static int by_pad_and_line(const void *left, const void *right)
+{
+	const struct pad_of *a = left, *b = right;
+	int order = memcmp(a->id, b->id, PAD_ID_LEN);
+	return order ? order : (a->peer->line > b->peer->line) - (a->peer->line < b->peer->line);
+}
+
+/* Reads the peer's, if it has one that is good. */
+static bool pad_read(struct pad_of *ret, struct config_peer *peer, struct config_diagnostics *diags)
+{
+	uint64_t size;
+	struct fault fault;
+	char section[CONFIG_PEER_NAME_LEN + 8];
+	snprintf(section, sizeof(section), "peer %s", peer->name);
+	const struct diag_place place = {.line = peer->pad_line, .section = section, .key = "Pad"};
+	ret->peer = peer;
+	if (!peer->pad)
+		return false;
+	if (pad_file_id(peer->pad, ret->id, &size, &fault)) {
+		diag_error(diags, place, "%s", fault.text);
+		return false;
+	}
+	if (peer->protection == CONFIG_PROTECTION_OTP && pad_key_id_compute(peer->key_id, ret->id))
+		diag_error(diags, place, "%s: %s", peer->pad, err_text(ERR_CRYPTO));
+	return true;
+}
+
+/* Gives peers without a key what stands for it. A pad belongs to one link, whatever its files are called. */
+static enum err pads_check(const struct config *config, struct config_diagnostics *diags)
+{
+	struct pad_of *pads = calloc(config->peer_count + 1, sizeof(*pads));
+	size_t n = 0;
+	if (!pads)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < config->peer_count; i++)
+		n += pad_read(&pads[n], &config->peers[i], diags);
+	qsort(pads, n, sizeof(*pads), by_pad_and_line);
+	for (size_t i = 1; i < n; i++) {
+		char section[CONFIG_PEER_NAME_LEN + 8];
+		const struct config_peer *first = pads[i - 1].peer, *second = pads[i].peer;
+		if (memcmp(pads[i - 1].id, pads[i].id, PAD_ID_LEN) != 0)
+			continue;
+		snprintf(section, sizeof(section), "peer %s", second->name);
+		diag_error(diags, (struct diag_place){.line = second->pad_line, .section = section, .key = "Pad"},
+			"is the pad of peer %s in line %u: a pad is for one peer only, so give this one its own",
+			first->name, first->pad_line);
+	}
+	free(pads);
+	return OK;
+}
+
 /* Only what was looked for and not found is a mistake: a daemon in its sandbox cannot look. (errno does not tell, the
  * last of several sources has set it; nor does looking for root, whom some sources make up.) */
 static bool can_look(const char *database)
@@ -188,17 +246,29 @@ static void accounts_check(const struct config *config, struct config_diagnostic
 			config->user, config->user);
 }
 
-static void authorized_check(const struct config *config, struct config_diagnostics *diags, const uint8_t *own)
+static enum err folder_check(struct authorized *ret,
+	enum err (*read)(struct authorized *ret, const char *folder, struct config_diagnostics *diags),
+	const char *folder, unsigned line, struct config_diagnostics *diags)
+{
+	size_t first = diags->count;
+	enum err e = read(ret, folder, diags);
+	for (size_t i = first; i < diags->count; i++)
+		diags->items[i].line = line;
+	return e;
+}
+
+static void folders_check(const struct config *config, struct config_diagnostics *diags, const uint8_t *own)
 {
 	const struct diag_place place = {
 		.line = config->authorized_keys_line, .section = "interface", .key = "AuthorizedKeys"};
 	struct authorized keys;
-	size_t first = diags->count;
+	if (config->pads) {
+		(void)folder_check(&keys, authorized_read_pads, config->pads, config->pads_line, diags);
+		authorized_done(&keys);
+	}
 	if (!config->authorized_keys)
 		return;
-	enum err e = authorized_read(&keys, config->authorized_keys, diags);
-	for (size_t i = first; i < diags->count; i++)
-		diags->items[i].line = place.line;
+	enum err e = folder_check(&keys, authorized_read, config->authorized_keys, place.line, diags);
 	for (size_t i = 0; e == OK && own && i < keys.count; i++) {
 		if (memcmp(keys.items[i].key_id, own, KEY_ID_LEN) == 0)
 			diag_warning(diags, place, "%s/%s.pub is this host's own key: remove it there",
@@ -232,14 +302,15 @@ enum err config_load_with_keys(
 		uint8_t id[KEY_ID_LEN];
 		const uint8_t *own = private_key_check(config, diags, id) ? id : NULL;
 		own_key_check(config, diags, own);
-		authorized_check(config, diags, own);
+		folders_check(config, diags, own);
 		accounts_check(config, diags);
-		if (own && ret_key_id)
-			memcpy(ret_key_id, own, KEY_ID_LEN);
+		for (size_t i = 0; ret_key_id && i < KEY_ID_LEN; i++)
+			ret_key_id[i] = own ? own[i] : 0;
 		for (size_t i = 0; i < config->peer_count; i++)
 			preshared_key_check(&config->peers[i], diags);
+		enum err pads = pads_check(config, diags);
 		diag_sort(diags);
-		e = diags->errors ? ERR_FORMAT : OK;
+		e = pads ? pads : diags->errors ? ERR_FORMAT : OK;
 	}
 	return finish(ret, config, e);
 }

@@ -1,5 +1,6 @@
 #include "pad/file.h"
 
+#include "base/file.h"
 #include "base/rng.h"
 #include "base/secret.h"
 #include "pad/io.h"
@@ -38,13 +39,6 @@ struct pad_file {
 };
 
 /* ---- the pad ---- */
-
-static int open_plainly(void *context, const char *path, bool writable)
-{
-	(void)context;
-	/* O_NONBLOCK: a FIFO must be refused, not waited for. */
-	return open(path, (writable ? O_RDWR : O_RDONLY) | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-}
 
 static enum err cannot_open(const char *path, bool writable, struct fault *fault)
 {
@@ -94,8 +88,8 @@ static enum err check_pad(const struct stat *st, const char *path, struct fault 
 /* The descriptor, or -1. */
 static int open_pad(const struct pad_file_config *config, uint64_t *ret_size, enum err *ret, struct fault *fault)
 {
-	int (*opener)(void *context, const char *path, bool writable) = config->open ? config->open : open_plainly;
-	int fd = opener(config->open_context, config->path, config->burns);
+	/* O_NONBLOCK: a FIFO must be refused, not waited for. */
+	int fd = file_open(config->path, (config->burns ? O_RDWR : O_RDONLY) | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0) {
 		*ret = cannot_open(config->path, config->burns, fault);
 		return -1;

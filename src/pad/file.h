@@ -1,6 +1,6 @@
 /*
- * A pad and its ledger (pad/ledger_file.h) as files: the medium of the program (pad/medium.h). Both are locked: a pad
- * has one user at a time.
+ * A pad and its ledger (pad/ledger_file.h) as files, the pad opened by file_open: the medium of the program (pad/medium.h). Both
+ * are locked: a pad has one user at a time.
  */
 #pragma once
 
@@ -16,9 +16,6 @@ struct pad_file_config {
 	const char *folder; /* of ledgers; made (0700) when it is not there */
 	bool burns;         /* the pad must be writable */
 	bool allows_weak;   /* a pad that looks constant is taken all the same */
-	/* Who opens the pad: (path, writable) -> descriptor, or -1 and errno. NULL: open(2). */
-	int (*open)(void *context, const char *path, bool writable);
-	void *open_context;
 	void (*settle)(void *context); /* handed on to the medium, as wake is */
 	void (*wake)(void *context);
 	void *callback_context;

@@ -31,7 +31,7 @@ LAYERS = {
     "engine": "base crypto wire pad handshake transport",
     "tun": "base",
     "net": "base",
-    "config": "base crypto",
+    "config": "base crypto pad",
     "store": "base",
     "host": "base net config",
     "control": "base config",

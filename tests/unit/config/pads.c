@@ -1,11 +1,17 @@
 /* What a configuration says of one-time pads. */
+#include "config/authorized.h"
 #include "config/parse.h"
 #include "config/peer.h"
+#include "pad/layout.h"
 
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -143,6 +149,144 @@ static void others_have_none(void **state)
 	config_peer_done(&peer);
 }
 
+/* ---- files ---- */
+
+static char folder[] = "/tmp/jorm-config-pads-XXXXXX", before[PATH_MAX];
+
+static int folder_make(void **state)
+{
+	memset(folder + strlen(folder) - 6, 'X', 6);
+	return getcwd(before, sizeof(before)) && mkdtemp(folder) && chdir(folder) == 0 ? 0 : -1;
+}
+
+static int one_remove(const char *path, const struct stat *st, int type, struct FTW *place)
+{
+	return remove(path);
+}
+
+static int folder_remove(void **state)
+{
+	return chdir(before) == 0 && nftw(folder, one_remove, 8, FTW_DEPTH | FTW_PHYS) == 0 ? 0 : -1;
+}
+
+/* A file of that size whose identity is `first`, and all else a hole. */
+static void pad_write(const char *name, uint8_t first, off_t size, mode_t mode)
+{
+	FILE *f = fopen(name, "w");
+	assert_non_null(f);
+	fputc(first, f);
+	fclose(f);
+	assert_int_equal(truncate(name, size), 0);
+	assert_int_equal(chmod(name, mode), 0);
+}
+
+static enum err loaded(struct config **ret, const char *text, struct config_diagnostics *diags)
+{
+	FILE *f = fopen("t.conf", "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+	uint8_t own[KEY_ID_LEN] = {1};
+	enum err e = config_load_with_keys(ret, "t.conf", diags, own);
+	assert_true(e || own[0] == 0); /* there is no key */
+	return e;
+}
+
+/* Loads that text; the one error, or after a ~ the warning, is said of that line and key. */
+static void expect(const char *text, unsigned line, const char *key, const char *part)
+{
+	struct config *config;
+	struct config_diagnostics diags = {0};
+	assert_int_equal(loaded(&config, text, &diags), part[0] == '~' ? OK : ERR_FORMAT);
+	assert_int_equal(diags.count, 1);
+	part += part[0] == '~';
+	if (!strstr(diags.items[0].text, part))
+		print_message("said: %s\n", diags.items[0].text);
+	assert_int_equal(diags.items[0].line, line);
+	assert_string_equal(diags.items[0].key, key);
+	assert_non_null(strstr(diags.items[0].text, part));
+	config_diagnostics_done(&diags);
+	config_free(config);
+}
+
+#define OTP(name) "[peer " name "]\nEndpoint = h:1\nProtection = otp\nPad = " name ".pad\n" /* 4 lines */
+
+static void a_pad_stands_for_a_key(void **state)
+{
+	struct config *config;
+	struct config_diagnostics diags = {0};
+	uint8_t wanted[KEY_ID_LEN], id[PAD_ID_LEN] = {7};
+	pad_write("a.pad", 7, PAD_SIZE_MIN, 0600);
+	pad_write("b.pad", 8, PAD_SIZE_MIN, 0400);
+	assert_int_equal(loaded(&config, TOP OTP("a") OTP("b"), &diags), OK);
+	assert_int_equal(diags.count, 0);
+	assert_int_equal(pad_key_id_compute(wanted, id), OK);
+	assert_memory_equal(config->peers[0].key_id, wanted, KEY_ID_LEN);
+	assert_memory_not_equal(config->peers[1].key_id, wanted, KEY_ID_LEN);
+	config_free(config);
+}
+
+static void names_wrong_pads(void **state)
+{
+	expect(TOP OTP("none"), 6, "Pad", "jorm pad new");
+	pad_write("a.pad", 7, PAD_SIZE_MIN - 1, 0600);
+	expect(TOP OTP("a"), 6, "Pad", "too short");
+	static const mode_t modes[] = {0640, 0620, 0604, 0602};
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		pad_write("a.pad", 7, PAD_SIZE_MIN, modes[i]);
+		expect(TOP OTP("a"), 6, "Pad", "chmod 600");
+	}
+	assert_int_equal(mkdir("d.pad", 0700), 0);
+	expect(TOP OTP("d"), 6, "Pad", "give the path of a pad");
+	assert_int_equal(mkfifo("f.pad", 0600), 0);
+	expect(TOP OTP("f"), 6, "Pad", "give the path of a pad");
+}
+
+/* Under one name or two. */
+static void a_pad_is_for_one_peer(void **state)
+{
+	pad_write("a.pad", 7, PAD_SIZE_MIN, 0600);
+	pad_write("b.pad", 7, PAD_SIZE_MIN, 0600);
+	expect(TOP OTP("b") OTP("a"), 10, "Pad", "is the pad of peer b in line 6");
+	expect(TOP OTP("a") "[peer b]\nEndpoint = h:1\nProtection = otp\nPad = a.pad\n", 10, "Pad", "its own");
+}
+
+#define FOLDER TOP "Pool = 10.0.0.0/24\nPads = pads\n"
+
+static void looks_at_the_folder(void **state)
+{
+	struct config *config;
+	struct config_diagnostics diags = {0};
+	struct authorized pads;
+	expect(FOLDER, 4, "Pads", "mkdir");
+	assert_int_equal(mkdir("pads", 0755), 0);
+	pad_write("pads/b.pad", 8, PAD_SIZE_MIN, 0600);
+	pad_write("pads/a.pad", 7, PAD_SIZE_MIN, 0600);
+	pad_write("pads/.c.pad", 9, PAD_SIZE_MIN, 0600);
+	pad_write("pads/d.pub", 9, PAD_SIZE_MIN, 0600);
+	assert_int_equal(loaded(&config, FOLDER, &diags), OK);
+	assert_int_equal(diags.count, 0);
+	config_free(config);
+	assert_int_equal(authorized_read_pads(&pads, "pads", &diags), OK);
+	assert_int_equal(pads.count, 2);
+	assert_string_equal(pads.items[0].name, "a");
+	assert_string_equal(pads.items[1].name, "b");
+	uint8_t wanted[KEY_ID_LEN], id[PAD_ID_LEN] = {7};
+	assert_int_equal(pad_key_id_compute(wanted, id), OK);
+	assert_memory_equal(pads.items[0].key_id, wanted, KEY_ID_LEN);
+	authorized_done(&pads);
+	/* what is wrong in it does not hold up the others */
+	pad_write("pads/c.pad", 8, PAD_SIZE_MIN, 0600);
+	expect(FOLDER, 4, "Pads", "~c.pad is left out: b.pad is the same pad");
+	pad_write("pads/c.pad", 9, PAD_SIZE_MIN, 0604);
+	expect(FOLDER, 4, "Pads", "~a pad is left out");
+	assert_int_equal(unlink("pads/c.pad"), 0);
+	pad_write("pads/c d.pad", 9, PAD_SIZE_MIN, 0600);
+	expect(FOLDER, 4, "Pads", "~before .pad becomes the peer's");
+}
+
+#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, folder_make, folder_remove)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -151,6 +295,10 @@ int main(void)
 		cmocka_unit_test(a_section_precedes_the_interface),
 		cmocka_unit_test(names_every_mistake),
 		cmocka_unit_test(others_have_none),
+		IN_FOLDER(a_pad_stands_for_a_key),
+		IN_FOLDER(names_wrong_pads),
+		IN_FOLDER(a_pad_is_for_one_peer),
+		IN_FOLDER(looks_at_the_folder),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
