@@ -188,7 +188,7 @@ static enum err widen_replay(struct keys *keys)
 	lock_replay(keys);
 	bool is_first = !keys->replay.ring;
 	if (is_first)
-		replay_widen(&keys->replay, ring);
+		replay_widen(&keys->replay, ring, REPLAY_WORDS);
 	unlock_replay(keys);
 	if (!is_first)
 		free(ring);

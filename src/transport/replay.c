@@ -2,35 +2,43 @@
 
 #include <string.h>
 
-enum err replay_accept(struct replay *r, uint64_t counter)
+/* Inline, so that the usual size of the ring is a constant to divide by. */
+static inline enum err mark(struct replay *r, uint64_t *all, uint64_t n_words, uint64_t counter)
 {
-	if (counter == UINT64_MAX)
-		return ERR_REPLAY; /* `next` could not count it; no honest sender gets there */
-	if (counter < r->next && r->next - counter > REPLAY_WINDOW)
+	if (counter < r->next && r->next - counter > REPLAY_WINDOW_OF(n_words))
 		return ERR_REPLAY;
-	if (!r->ring && counter >= REPLAY_NARROW)
-		return ERR_FULL;
-
-	/* Below REPLAY_NARROW the words of the ring are its first ones. */
-	uint64_t *all = r->ring ? r->ring : r->narrow, word = counter / 64;
+	const uint64_t word = counter / 64;
 	if (counter >= r->next) {
 		uint64_t highest = r->next == 0 ? 0 : (r->next - 1) / 64;
 		uint64_t steps = word - highest;
-		if (steps > REPLAY_WORDS)
-			steps = REPLAY_WORDS;
+		if (steps > n_words)
+			steps = n_words;
 		for (uint64_t i = 1; i <= steps; i++)
-			all[(word - steps + i) % REPLAY_WORDS] = 0;
+			all[(word - steps + i) % n_words] = 0;
 		r->next = counter + 1;
 	}
-	uint64_t *bits = &all[word % REPLAY_WORDS], mask = UINT64_C(1) << (counter % 64);
+	uint64_t *bits = &all[word % n_words], mask = UINT64_C(1) << (counter % 64);
 	if (*bits & mask)
 		return ERR_REPLAY;
 	*bits |= mask;
 	return OK;
 }
 
-void replay_widen(struct replay *r, uint64_t *ring)
+enum err replay_accept(struct replay *r, uint64_t counter)
+{
+	if (counter == UINT64_MAX)
+		return ERR_REPLAY; /* `next` could not count it; no honest sender gets there */
+	if (r->ring && r->n_words != REPLAY_WORDS)
+		return mark(r, r->ring, r->n_words, counter);
+	if (!r->ring && counter >= REPLAY_NARROW)
+		return ERR_FULL;
+	/* Below REPLAY_NARROW the words of the ring are its first ones. */
+	return mark(r, r->ring ? r->ring : r->narrow, REPLAY_WORDS, counter);
+}
+
+void replay_widen(struct replay *r, uint64_t *ring, uint64_t n_words)
 {
 	memcpy(ring, r->narrow, sizeof r->narrow);
 	r->ring = ring;
+	r->n_words = n_words;
 }

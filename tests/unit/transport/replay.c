@@ -1,4 +1,4 @@
-/* The replay window against a naive model: the set of all counters seen, and the highest. */
+/* The replay window, in all its sizes, against a naive model: the set of all counters seen, and the highest. */
 #include "seeded.h"
 
 #include "transport/replay.h"
@@ -12,9 +12,9 @@ struct model {
 	bool seen[MODEL_MAX];
 };
 
-static bool model_accepts(struct model *m, uint64_t counter)
+static bool model_accepts(struct model *m, uint64_t counter, uint64_t window)
 {
-	if (m->seen[counter] || counter + REPLAY_WINDOW < m->next)
+	if (m->seen[counter] || counter + window < m->next)
 		return false;
 	m->seen[counter] = true;
 	if (counter >= m->next)
@@ -37,7 +37,7 @@ static enum err accept(struct wide *wide, uint64_t counter)
 		return err;
 	assert_null(wide->window.ring);
 	assert_true(counter >= REPLAY_NARROW);
-	replay_widen(&wide->window, wide->ring);
+	replay_widen(&wide->window, wide->ring, REPLAY_WORDS);
 	return replay_accept(&wide->window, counter);
 }
 
@@ -60,7 +60,7 @@ static void test_random_walks_agree_with_a_set(void **state)
 				counter = top + seeded_below(&seed, 20000);
 			if (counter >= MODEL_MAX)
 				break;
-			bool expected = model_accepts(&model, counter);
+			bool expected = model_accepts(&model, counter, REPLAY_WINDOW);
 			assert_int_equal(accept(&window, counter) == OK, expected);
 			assert_int_equal(window.window.next, model.next);
 			if (counter > top)
@@ -120,10 +120,60 @@ static void test_the_ring_is_asked_for_when_it_is_needed(void **state)
 	assert_int_equal(replay_accept(&window.window, REPLAY_NARROW), ERR_FULL);
 	assert_int_equal(replay_accept(&window.window, UINT64_MAX - 1), ERR_FULL);
 	assert_memory_equal(&window, &before, sizeof window);
-	replay_widen(&window.window, window.ring);
+	replay_widen(&window.window, window.ring, REPLAY_WORDS);
 	for (uint64_t i = 0; i < REPLAY_NARROW; i++) /* what it has seen it still knows */
 		assert_int_equal(replay_accept(&window.window, i), i % 3 ? OK : ERR_REPLAY);
 	assert_int_equal(replay_accept(&window.window, REPLAY_NARROW), OK);
+}
+
+/* As the window over a pad's positions is, and smaller ones. */
+static void test_rings_of_other_sizes_agree_with_a_set(void **state)
+{
+	(void)state;
+	static uint64_t ring[2049];
+	const uint32_t sizes[] = {REPLAY_NARROW_WORDS + 1, 8, 128, REPLAY_WORDS + 1, 1000, 2049};
+	for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+		struct seeded seed = {s};
+		struct replay window = {0};
+		const uint32_t n = sizes[s], counts = REPLAY_WINDOW_OF(n);
+		memset(&model, 0, sizeof model);
+		memset(ring, 0, sizeof ring);
+		replay_widen(&window, ring, n);
+		unsigned late = 0, too_late = 0;
+		for (int i = 0; i < 300000; i++) {
+			const uint32_t kind = seeded_below(&seed, 1000);
+			uint64_t counter = window.next;
+			if (kind < 500)
+				counter += seeded_below(&seed, 3);
+			else if (kind == 500 && seeded_chance(&seed, 2))
+				counter += seeded_below(&seed, 2 * counts);
+			else if (kind < 550 && counter > counts + 99)
+				counter -= counts + seeded_below(&seed, 99);
+			else
+				counter -= seeded_below(&seed, (uint32_t)(counter < counts ? counter : counts) + 1);
+			if (counter >= MODEL_MAX)
+				break;
+			too_late += counter + counts < model.next;
+			const bool expected = model_accepts(&model, counter, counts);
+			late += expected && counter + 1 < model.next;
+			assert_int_equal(replay_accept(&window, counter), expected ? OK : ERR_REPLAY);
+			assert_int_equal(window.next, model.next);
+		}
+		assert_true(late > 100 && too_late > 100);
+	}
+}
+
+/* What was marked before the ring is still known in one of another size. */
+static void test_another_ring_takes_over_what_was_seen(void **state)
+{
+	(void)state;
+	static uint64_t ring[2049];
+	struct replay window = {0};
+	for (uint64_t i = 0; i < REPLAY_NARROW; i += 3)
+		assert_int_equal(replay_accept(&window, i), OK);
+	replay_widen(&window, ring, 2049);
+	for (uint64_t i = 0; i < REPLAY_NARROW; i++)
+		assert_int_equal(replay_accept(&window, i), i % 3 ? OK : ERR_REPLAY);
 }
 
 int main(void)
@@ -134,6 +184,8 @@ int main(void)
 		cmocka_unit_test(test_edges_of_the_window),
 		cmocka_unit_test(test_a_whole_window_may_arrive_backwards),
 		cmocka_unit_test(test_great_jumps),
+		cmocka_unit_test(test_rings_of_other_sizes_agree_with_a_set),
+		cmocka_unit_test(test_another_ring_takes_over_what_was_seen),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
