@@ -65,7 +65,7 @@ static void lose_session(struct client *c, usec now)
 static void send_frames(struct client *c, const uint8_t *frames, size_t len, usec now)
 {
 	uint8_t datagram[PLAIN_MAX + DATA_OVERHEAD] = {0};
-	size_t plain = padding_size(PADDING_BUCKETS, len, PLAIN_MAX);
+	size_t plain = padding_size(PADDING_BUCKETS, len, PLAIN_MAX, 0);
 	memcpy(datagram + DATA_HEADER_LEN, frames, len);
 	if (keys_seal(c->keys, 0, datagram, plain, keys_take_counters(c->keys, 1)) != OK)
 		return;

@@ -24,6 +24,8 @@
 	X(HANDSHAKE_AUTH, "handshake_auth", "handshake datagram that failed a check")                                  \
 	X(HANDSHAKE_LIMIT, "handshake_limit", "handshake datagram over a rate or memory limit")                        \
 	X(HANDSHAKE_UNKNOWN, "handshake_unknown", "handshake datagram for no handshake under way")                     \
+	X(PAD_WAITS, "pad_waits", "packet for which the pad was not ready: its disk is slower, or the peer's credit is awaited") \
+	X(PAD_USED_UP, "pad_used_up", "packet for which there is no pad any more")                                     \
 	X(MEMORY, "memory", "no memory")
 
 enum drop {

@@ -97,7 +97,7 @@ enum err engine_new(struct engine **ret, const struct engine_config *config, con
 		err = index_new(&e->index);
 	if (err == OK)
 		err = handout_init(e, config);
-	if (err == OK)
+	if (err == OK && config->identity)
 		err = responder_new(&e->responder, &responder, rng, now);
 	for (uint32_t i = 0; err == OK && i <= config->n_lanes; i++)
 		err = lane_new(&e->lanes[i], e, i, &io[i]);
@@ -159,10 +159,10 @@ void engine_close(struct engine *e, usec now)
 /* Sessions prove the identity that they were made under: with another one they end. */
 static void change_identity(struct engine *e)
 {
-	const uint8_t *own = identity_key_id(e->config.identity);
+	const uint8_t *own = engine_own_id(&e->config);
 	for (uint32_t i = 0; i < e->n_peers; i++) {
 		struct peer *p = e->peers[i];
-		if (!p)
+		if (!p || p->protection == PROTECTION_OTP)
 			continue;
 		p->has_smaller_id = memcmp(p->key_id, own, KEY_ID_LEN) < 0;
 		p->must_connect = p->initiates;
@@ -171,11 +171,24 @@ static void change_identity(struct engine *e)
 	}
 }
 
+/* With an identity there is a responder, without one there is none. Unchanged on an error. */
+static enum err change_responder(struct engine *e, const struct identity *before, usec now)
+{
+	struct responder_config config = responder_of(e);
+	if (before && config.identity)
+		return responder_reconfigure(e->responder, &config, now);
+	if (config.identity)
+		return responder_new(&e->responder, &config, &e->rng, now);
+	responder_free(e->responder);
+	e->responder = NULL;
+	return OK;
+}
+
 enum err engine_reconfigure(struct engine *e, const struct engine_config *config, usec now)
 {
 	struct engine_config wanted = *config;
 	const struct identity *before = e->config.identity;
-	bool is_other = memcmp(identity_key_id(before), identity_key_id(config->identity), KEY_ID_LEN) != 0;
+	bool is_other = memcmp(engine_own_id(&e->config), engine_own_id(config), KEY_ID_LEN) != 0;
 	e->now = now;
 	wanted.n_lanes = e->config.n_lanes;
 	wanted.max_pending = e->config.max_pending;
@@ -186,9 +199,8 @@ enum err engine_reconfigure(struct engine *e, const struct engine_config *config
 	e->config.suites = wanted.suites;
 	e->config.prefer_aes = wanted.prefer_aes;
 	e->config.handshake_rate = wanted.handshake_rate;
-	struct responder_config responder = responder_of(e);
+	enum err err = change_responder(e, before, now);
 	e->config.identity = before;
-	enum err err = responder_reconfigure(e->responder, &responder, now);
 	if (err != OK) {
 		e->config = old;
 		return err;
@@ -212,7 +224,8 @@ usec engine_tick(struct engine *e, usec now)
 {
 	e->now = now;
 	if (now >= e->responder_due) {
-		responder_tick(e->responder, now);
+		if (e->responder)
+			responder_tick(e->responder, now);
 		e->responder_due = now + USEC_PER_SEC;
 	}
 	/* Each peer once: one that wants to be called again at once must not keep the others waiting. */

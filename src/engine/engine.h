@@ -15,7 +15,9 @@
 #include "crypto/aead.h"
 #include "crypto/sig.h"
 #include "engine/drops.h"
+#include "pad/pad.h"
 #include "transport/padding.h"
+#include "transport/protection.h"
 #include "wire/accept.h"
 #include "wire/wire.h"
 
@@ -76,6 +78,7 @@ enum notice {
 	NOTICE_CLOSED,
 	NOTICE_PATH,
 	NOTICE_LEASE,
+	NOTICE_PAD, /* it runs out, or its state is old */
 };
 struct engine_host {
 	/* The MTU of the interface that leads to an address; 1500 if unknown. */
@@ -96,7 +99,7 @@ struct engine_host {
 };
 
 struct engine_config {
-	const struct identity *identity; /* borrowed */
+	const struct identity *identity; /* borrowed; NULL: no handshakes, pads only */
 	uint32_t n_lanes;                /* data lanes, without the control thread's */
 	uint32_t suites;                 /* offered and accepted */
 	bool prefer_aes;
@@ -109,7 +112,7 @@ struct engine_config {
 	size_t n_pools;
 	const struct prefix *own; /* addresses of the interface, which are never handed out; copied */
 	size_t n_own;
-	struct accept push;  /* what clients are told besides their addresses */
+	struct accept push;   /* what clients are told besides their addresses */
 	bool are_peers_apart; /* packets from one peer to another are dropped */
 	struct engine_host host;
 };
@@ -131,6 +134,10 @@ struct peer_config {
 	bool has_psk;
 	uint8_t psk[PSK_LEN];
 	uint32_t takes; /* TAKE_ bits */
+	enum protection protection;
+	/* Borrowed until the peer is removed, or changed to another. With PROTECTION_PQ: its bytes go into each key
+	 * exchange. NULL only with PROTECTION_PQ. For PROTECTION_OTP the key ID is that of pad_key_id. */
+	struct pad *pad;
 };
 
 /* `io` has n_lanes + 1 elements, the control thread's last. ERR_NOMEM, ERR_CRYPTO. The calling thread must be
@@ -141,7 +148,7 @@ enum err engine_new(struct engine **ret, const struct engine_config *config, con
 void engine_free(struct engine *e);
 
 /* Before lanes run, or from the control thread. *ret_number counts from 0. ERR_EXISTS: the key ID is another
- * peer's, or one's own. ERR_NOMEM. */
+ * peer's, or one's own. ERR_ARGUMENT: its protection needs a pad. ERR_NOMEM. */
 enum err engine_add_peer(struct engine *e, const struct peer_config *config, uint32_t *ret_number);
 /* A peer that initiates gets the address to call (again, when a name resolves to another). */
 void engine_set_endpoint(struct engine *e, uint32_t peer, const struct addr *address, usec now);
@@ -155,12 +162,13 @@ enum err engine_find_peer(const struct engine *e, const uint8_t key_id[KEY_ID_LE
 
 /*
  * Another configuration for all: identity, suites, padding, tunnel_mtu, times, handshake limits, pools, push and
- * are_peers_apart are taken over; lanes and callbacks stay. Sessions go on, but for those under another identity: they end. ERR_NOMEM, ERR_CRYPTO, ERR_ARGUMENT: nothing has
- * changed but, when memory ran out late, the pools.
+ * are_peers_apart are taken over; lanes and callbacks stay. Sessions go on, but for those under another identity: they
+ * end. ERR_NOMEM, ERR_CRYPTO, ERR_ARGUMENT: nothing has changed but, when memory ran out late, the pools.
  */
 enum err engine_reconfigure(struct engine *e, const struct engine_config *config, usec now);
 
-/* A lease from before: its peer will get that address again. Before lanes run. ERR_EXISTS: it is another's; ERR_NOT_FOUND: in no pool; ERR_NOMEM. */
+/* A lease from before: its peer will get that address again. Before lanes run. ERR_EXISTS: it is another's;
+ * ERR_NOT_FOUND: in no pool; ERR_NOMEM. */
 enum err engine_load_lease(struct engine *e, const uint8_t key_id[KEY_ID_LEN], const struct prefix *address);
 /* The lease ends; its holder's session, too. ERR_NOT_FOUND. */
 enum err engine_free_lease(struct engine *e, const struct prefix *address);
@@ -188,6 +196,8 @@ struct peer_status {
 	const uint8_t *key_id;
 	struct addr endpoint; /* unset when there is none */
 	bool is_established, is_connecting, has_psk;
+	enum protection protection;
+	bool has_pad;        /* also with PROTECTION_PQ */
 	usec established_at; /* of the last full handshake; 0: never */
 	usec last_receive;   /* 0: never */
 	enum cipher cipher;
@@ -196,7 +206,7 @@ struct peer_status {
 	uint32_t path_mtu;   /* the outer packet's size that goes with it */
 	uint32_t epoch;      /* rekeys since the handshake */
 	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;
-	char rejected[200 + 1]; /* why the peer refused us last; empty */
+	char rejected[200 + 1];         /* why the peer refused us last; empty */
 	const struct prefix *addresses; /* handed out to it, or, where we are the client, to us */
 	size_t n_addresses;
 };
@@ -205,7 +215,8 @@ uint32_t engine_peer_count(const struct engine *e);
 bool engine_peer_status(const struct engine *e, uint32_t peer, struct peer_status *ret);
 uint64_t engine_drops(const struct engine *e, enum drop drop); /* all lanes */
 
-/* What a peer has handed out to us, less what is not taken; NULL: nothing. Until the next call that changes something. */
+/* What a peer has handed out to us, less what is not taken; NULL: nothing. Until the next call that changes something.
+ */
 const struct accept *engine_accepted(const struct engine *e, uint32_t peer);
 
 struct handshake_counts {

@@ -27,7 +27,7 @@ static void send_answer(void *context, const uint8_t *data, size_t len)
 	e->answer_len += len;
 }
 
-static void count_refusal(struct engine *e, enum err err)
+void engine_count_refusal(struct engine *e, enum err err)
 {
 	struct lane *lane = engine_control_lane(e);
 	if (err == ERR_FORMAT)
@@ -51,9 +51,16 @@ static void to_initiator(struct engine *e, const struct event *event, usec now)
 		if (e->callers[i].index != receiver)
 			continue;
 		struct peer *p = e->callers[i].peer;
+		bool is_welcome = event->data[0] == MSG_PAD_WELCOME;
+		if (is_welcome != padlink_is_calling(p))
+			break;
+		if (is_welcome) {
+			padlink_on_welcome(p, event, now);
+			return;
+		}
 		bool waited = initiator_state(p->initiator) == INITIATOR_WAITS_RESP;
 		enum err err = initiator_input(p->initiator, event->data, event->len, now);
-		count_refusal(e, err);
+		engine_count_refusal(e, err);
 		if (err == OK && waited && initiator_state(p->initiator) == INITIATOR_WAITS_ACCEPT)
 			peer_finish_initiated(p, &event->from, now);
 		peer_wake(p, now);
@@ -65,8 +72,16 @@ static void to_initiator(struct engine *e, const struct event *event, usec now)
 static void on_handshake(struct engine *e, const struct event *event, bool under_load, usec now)
 {
 	uint8_t type = event->data[0];
+	if (type == MSG_PAD_HELLO) {
+		padlink_on_hello(e, event, now);
+		return;
+	}
 	if (type != MSG_INIT && type != MSG_FINISH) {
 		to_initiator(e, event, now);
+		return;
+	}
+	if (!e->responder) {
+		lane_drop(engine_control_lane(e), DROP_HANDSHAKE_UNKNOWN);
 		return;
 	}
 	struct hs_output out = {.send = send_answer, .context = e};
@@ -74,7 +89,7 @@ static void on_handshake(struct engine *e, const struct event *event, bool under
 	enum err err =
 		responder_input(e->responder, &event->from.remote, event->data, event->len, under_load, now, &out);
 	flush_answer(e);
-	count_refusal(e, err);
+	engine_count_refusal(e, err);
 }
 
 /* ---- frames ---- */

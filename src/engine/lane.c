@@ -21,6 +21,23 @@ static void on_join(void *context, const struct iovec *iov, int n)
 		lane_drop(lane, DROP_WRITE);
 }
 
+/* Asking the system for every few bytes would cost more than the rest of a packet. */
+static void take_noise(void *context, uint8_t *out, size_t n)
+{
+	struct lane *lane = context;
+	while (n) {
+		if (lane->noise_left == 0) {
+			rng_fill(&lane->engine->rng, lane->noise_pool, sizeof lane->noise_pool);
+			lane->noise_left = sizeof lane->noise_pool;
+		}
+		size_t part = n < lane->noise_left ? n : lane->noise_left;
+		memcpy(out, lane->noise_pool + sizeof lane->noise_pool - lane->noise_left, part);
+		lane->noise_left -= part;
+		out += part;
+		n -= part;
+	}
+}
+
 enum err lane_new(struct lane **ret, struct engine *e, uint32_t number, const struct lane_io *io)
 {
 	struct lane *lane = calloc(1, sizeof *lane);
@@ -34,6 +51,14 @@ enum err lane_new(struct lane **ret, struct engine *e, uint32_t number, const st
 	lane->engine = e;
 	lane->number = number;
 	lane->io = *io;
+	lane->noise = (struct rng){.fill = take_noise, .context = lane};
+	lane->sealing = (struct sealing){.lane = number, .noise = &lane->noise, .found = lane->found};
+	enum err err = poly1305_new(&lane->sealing.mac);
+	if (err != OK) {
+		free(lane->buffer);
+		free(lane);
+		return err;
+	}
 	joiner_init(&lane->join, (struct join_output){.deliver = on_join, .context = lane}, io->joins_udp);
 	*ret = lane;
 	return OK;
@@ -45,6 +70,8 @@ void lane_free(struct lane *lane)
 		return;
 	secret_wipe(lane->buffer, BUFFER_LEN);
 	free(lane->buffer);
+	poly1305_free(lane->sealing.mac);
+	secret_wipe(lane, sizeof *lane);
 	free(lane);
 }
 
@@ -52,6 +79,20 @@ void lane_begin(struct lane *lane, usec now)
 {
 	grace_read_begin();
 	lane->now = now;
+}
+
+void lane_drop_unsealed(struct lane *lane, enum err why)
+{
+	lane_drop(lane, why == ERR_AGAIN ? DROP_PAD_WAITS : why == ERR_FULL ? DROP_PAD_USED_UP : DROP_MEMORY);
+}
+
+size_t lane_padded(struct lane *lane, size_t used, size_t full)
+{
+	enum padding padding = atomic_load_explicit(&lane->engine->padding, memory_order_relaxed);
+	uint8_t random = 0;
+	if (padding == PADDING_RANDOM)
+		rng_fill(&lane->noise, &random, 1);
+	return padding_size(padding, used, full, random);
 }
 
 /* ---- the batch of sealed datagrams ---- */
@@ -92,8 +133,8 @@ static void batch_send(struct lane *lane, bool is_building)
 		lane->start = lane->end = 0;
 }
 
-/* Seals the datagram at `end` with a plaintext of `plain` bytes, of which `used` hold frames. */
-static void seal_at_end(struct lane *lane, size_t used, size_t plain)
+/* Seals the datagram at `end`, which has `frames` bytes of them, with a plaintext of `plain` bytes, prefix included. */
+static void seal_at_end(struct lane *lane, size_t frames, size_t plain)
 {
 	uint8_t *datagram = lane->buffer + lane->end;
 	size_t wire = plain + DATA_OVERHEAD;
@@ -102,9 +143,9 @@ static void seal_at_end(struct lane *lane, size_t used, size_t plain)
 	if (lane->n_sealed && (wire > lane->segment || lane->is_closed || lane->n_sealed == LANE_SEGMENTS_MAX ||
 				      lane->end - lane->start + wire > LANE_SEND_MAX))
 		batch_send(lane, true);
-	memset(datagram + DATA_HEADER_LEN + used, 0, plain - used);
-	if (keys_seal(lane->keys, lane->number, datagram, plain, keys_take_counters(lane->keys, 1)) != OK) {
-		lane_drop(lane, DROP_MEMORY);
+	enum err err = sealing_seal(&lane->sealing, lane->keys, datagram, frames, plain, false);
+	if (err != OK) {
+		lane_drop_unsealed(lane, err);
 		return;
 	}
 	if (lane->n_sealed == 0) {
@@ -124,7 +165,7 @@ static void close_open(struct lane *lane)
 	if (!used)
 		return;
 	lane->open_len = 0;
-	seal_at_end(lane, used, padding_size(lane->engine->padding, used, lane->plain_max));
+	seal_at_end(lane, used, lane_padded(lane, lane->prefix + used, lane->plain_max));
 }
 
 /* Room for a whole datagram at `end`, and for what follows it. */
@@ -156,6 +197,7 @@ static bool batch_direct(struct lane *lane, struct peer *p)
 	lane->peer = p;
 	lane->keys = keys;
 	lane->route = route;
+	lane->prefix = keys_prefix(keys);
 	lane->plain_max = atomic_load_explicit(&p->plain_max, memory_order_relaxed);
 	return true;
 }
@@ -173,14 +215,20 @@ static void note_sent(struct lane *lane, struct peer *p, uint32_t packets)
 		atomic_store_explicit(&p->unanswered_since, lane->now, memory_order_relaxed);
 }
 
+/* Where the frames of the datagram at `end` begin. */
+static uint8_t *next_frame(struct lane *lane)
+{
+	return lane->buffer + lane->end + DATA_HEADER_LEN + lane->prefix;
+}
+
 /* A packet that fits goes into the open datagram, beside others, while it has room. */
 static void add_small(struct lane *lane, struct segmenter *s)
 {
 	size_t need = FRAME_HEADER_LEN + s->largest;
-	if (lane->open_len && lane->open_len + need > lane->plain_max)
+	if (lane->open_len && lane->prefix + lane->open_len + need > lane->plain_max)
 		close_open(lane);
 	make_room(lane);
-	uint8_t *frame = lane->buffer + lane->end + DATA_HEADER_LEN + lane->open_len;
+	uint8_t *frame = next_frame(lane) + lane->open_len;
 	size_t len = segmenter_next(s, frame + FRAME_HEADER_LEN);
 	frame_put_header(frame, FRAME_IP, s->partial ? FRAME_FLAG_CSUM_PARTIAL : 0, len);
 	lane->open_len += need;
@@ -190,16 +238,18 @@ static void add_small(struct lane *lane, struct segmenter *s)
 static void add_segments(struct lane *lane, struct segmenter *s)
 {
 	close_open(lane);
-	size_t plain = padding_size(lane->engine->padding, FRAME_HEADER_LEN + s->largest, lane->plain_max);
-	bool is_padded = lane->engine->padding != PADDING_NONE;
+	size_t headers = lane->prefix + FRAME_HEADER_LEN;
+	size_t bucket = lane_padded(lane, headers + s->largest, lane->plain_max);
+	bool is_bucket = lane->engine->padding == PADDING_BUCKETS; /* the last, shorter one, too */
 	for (;;) {
 		make_room(lane);
-		uint8_t *frame = lane->buffer + lane->end + DATA_HEADER_LEN;
+		uint8_t *frame = next_frame(lane);
 		size_t len = segmenter_next(s, frame + FRAME_HEADER_LEN);
 		if (len == 0)
 			return;
 		frame_put_header(frame, FRAME_IP, s->partial ? FRAME_FLAG_CSUM_PARTIAL : 0, len);
-		seal_at_end(lane, FRAME_HEADER_LEN + len, is_padded ? plain : FRAME_HEADER_LEN + len);
+		seal_at_end(lane, FRAME_HEADER_LEN + len,
+			is_bucket ? bucket : lane_padded(lane, headers + len, lane->plain_max));
 	}
 }
 
@@ -208,21 +258,21 @@ static void add_fragments(struct lane *lane, struct segmenter *s)
 {
 	close_open(lane);
 	s->partial = false; /* a part has no checksum flag: complete them */
-	size_t each = lane->plain_max - FRAME_HEADER_LEN - FRAGMENT_HEADER_LEN;
+	size_t each = lane->plain_max - lane->prefix - FRAME_HEADER_LEN - FRAGMENT_HEADER_LEN;
 	size_t len;
 	while ((len = segmenter_next(s, lane->scratch))) {
 		uint32_t id = atomic_fetch_add_explicit(&lane->peer->fragment_id, 1, memory_order_relaxed);
 		for (size_t at = 0; at < len;) {
 			size_t n = len - at < each ? len - at : each;
 			make_room(lane);
-			uint8_t *frame = lane->buffer + lane->end + DATA_HEADER_LEN, *body = frame + FRAME_HEADER_LEN;
+			uint8_t *frame = next_frame(lane), *body = frame + FRAME_HEADER_LEN;
 			frame_put_header(frame, FRAME_FRAGMENT, 0, FRAGMENT_HEADER_LEN + n);
 			le32_put(body, id);
 			le16_put(body + 4, (uint16_t)at);
 			le16_put(body + 6, (uint16_t)len);
 			memcpy(body + FRAGMENT_HEADER_LEN, lane->scratch + at, n);
 			size_t used = FRAME_HEADER_LEN + FRAGMENT_HEADER_LEN + n;
-			seal_at_end(lane, used, padding_size(lane->engine->padding, used, lane->plain_max));
+			seal_at_end(lane, used, lane_padded(lane, lane->prefix + used, lane->plain_max));
 			at += n;
 		}
 	}
@@ -258,7 +308,7 @@ void lane_packet(struct lane *lane, const struct virtio_net_hdr *header, uint8_t
 		return;
 	}
 	note_sent(lane, p, s.count);
-	if (FRAME_HEADER_LEN + s.largest > lane->plain_max)
+	if (lane->prefix + FRAME_HEADER_LEN + s.largest > lane->plain_max)
 		add_fragments(lane, &s);
 	else if (s.count > 1)
 		add_segments(lane, &s);

@@ -4,6 +4,7 @@
 #include "engine/lane.h"
 #include "engine/peer.h"
 #include "transport/join.h"
+#include "transport/sealing.h"
 
 /* What has come from one peer and is not yet noted there. */
 struct tally {
@@ -27,7 +28,15 @@ struct lane {
 	struct peer *peer;
 	struct keys *keys;
 	struct route *route;
+	size_t prefix; /* of these keys: bytes between header and frames, part of the plaintext */
 	uint32_t plain_max;
+
+	/* What sealing and opening need besides keys. */
+	struct sealing sealing;
+	struct rng noise; /* fills padding, from a pool that the engine's fills */
+	size_t noise_left;
+	uint8_t noise_pool[4096];
+	uint8_t found[SUPPLY_TAKE_MAX];
 
 	/* Receiving. */
 	struct joiner join;
@@ -52,6 +61,11 @@ static inline void lane_drop(struct lane *lane, enum drop why)
 	_Atomic uint64_t *n = &lane->drops[why];
 	atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed);
 }
+
+/* What came of sealing or opening, counted. */
+void lane_drop_unsealed(struct lane *lane, enum err why);
+/* The size that a plaintext with `used` bytes of prefix and frames gets. */
+size_t lane_padded(struct lane *lane, size_t used, size_t full);
 
 /* false: the control thread's queue is full (counted). */
 static inline bool lane_post(struct lane *lane, const struct event *event)

@@ -18,6 +18,8 @@ void peer_configure(struct peer *p, const struct peer_config *config)
 	secret_wipe(p->psk, sizeof p->psk);
 	if (config->has_psk)
 		memcpy(p->psk, config->psk, PSK_LEN);
+	p->protection = config->protection;
+	p->pad = config->pad;
 }
 
 enum err peer_new(struct peer **ret, struct engine *e, const struct peer_config *config, uint32_t number)
@@ -30,7 +32,11 @@ enum err peer_new(struct peer **ret, struct engine *e, const struct peer_config 
 	memcpy(p->key_id, config->key_id, KEY_ID_LEN);
 	peer_configure(p, config);
 	p->must_connect = config->initiates;
-	p->has_smaller_id = memcmp(p->key_id, identity_key_id(e->config.identity), KEY_ID_LEN) < 0;
+	p->has_smaller_id = memcmp(p->key_id, engine_own_id(&e->config), KEY_ID_LEN) < 0;
+	if (p->pad && padlink_new(p) != OK) {
+		free(p);
+		return ERR_NOMEM;
+	}
 	p->staged_tail = &p->staged_head;
 	atomic_store(&p->plain_max, PATH_PLAIN_MIN);
 	/* After a restart the peer may still hold parts of packets from before, for 2 s. */
@@ -45,6 +51,7 @@ void peer_free(struct peer *p)
 	if (!p)
 		return;
 	initiator_free(p->initiator);
+	padlink_free(p);
 	session_free(p->active);
 	session_free(p->pending[0]);
 	session_free(p->pending[1]);
@@ -113,12 +120,19 @@ void peer_set_route(struct peer *p, const struct endpoint *to, bool is_proven, u
 	peer_wake(p, now);
 }
 
+/* The largest packet that fits one datagram. */
+static uint32_t inner_max(const struct peer *p)
+{
+	size_t prefix = p->active ? keys_prefix(p->active->current) : 0;
+	return p->path.found - FRAME_HEADER_LEN - (uint32_t)prefix;
+}
+
 void peer_publish_path(struct peer *p)
 {
 	struct engine *e = p->engine;
 	atomic_store(&p->plain_max, p->path.found);
 	/* Only a path that grows, or that may have been the best, changes anything: with many peers it is rare. */
-	uint32_t size = p->path.found - FRAME_HEADER_LEN;
+	uint32_t size = inner_max(p);
 	if (p->path.state == PATH_FOUND && (size > e->tunnel_mtu || p->was_best))
 		engine_publish_mtu(e);
 	if (p->path.state == PATH_FOUND)
@@ -134,8 +148,8 @@ void engine_publish_mtu(struct engine *e)
 	uint32_t best = PATH_MTU_MIN;
 	for (uint32_t i = 0; i < e->n_peers; i++) {
 		const struct peer *q = e->peers[i];
-		if (q && q->active && q->path.state == PATH_FOUND && q->path.found - FRAME_HEADER_LEN > best)
-			best = q->path.found - FRAME_HEADER_LEN;
+		if (q && q->active && q->path.state == PATH_FOUND && inner_max(q) > best)
+			best = inner_max(q);
 	}
 	if (best != e->tunnel_mtu) {
 		e->tunnel_mtu = best;

@@ -34,6 +34,7 @@ struct staged {
 #define STAGED_BYTES_MAX (256 * 1024)
 
 struct session;
+struct padlink;
 
 struct peer {
 	/* Constant. */
@@ -47,7 +48,10 @@ struct peer {
 	usec keepalive;
 	uint32_t takes;
 	uint8_t psk[PSK_LEN];
-	struct prefix *allowed; /* owned; in the trie, as the next two are */
+	enum protection protection;
+	struct pad *pad;         /* borrowed; NULL: none */
+	struct padlink *padlink; /* what there is to do with it; NULL: there is none */
+	struct prefix *allowed;  /* owned; in the trie, as the next two are */
 	size_t n_allowed;
 	struct prefix leased[LEASES_EACH]; /* handed out to it */
 	size_t n_leased;
@@ -86,10 +90,10 @@ struct peer {
 	bool must_connect; /* until the first success after start */
 	usec established_at;
 	struct path path;
-	bool was_best; /* its path was the largest of all */
+	bool was_best;            /* its path was the largest of all */
 	uint8_t proof[PROBE_LEN]; /* path probe that proves the route */
 	usec proof_due, proof_interval;
-	usec asked_at; /* for a sign of life, after a silence */
+	usec asked_at;      /* for a sign of life, after a silence */
 	struct timer timer; /* its next tick */
 	enum sig_alg peer_alg;
 	char rejected[201];

@@ -23,7 +23,7 @@ struct engine {
 	struct responder *responder;
 	struct lane **lanes; /* n_lanes + 1; the control thread's last */
 
-	_Atomic enum padding padding;   /* read by lanes, like the next */
+	_Atomic enum padding padding; /* read by lanes, like the next */
 	_Atomic bool are_peers_apart;
 
 	struct peer **peers; /* by number; NULL: removed, its number is free */
@@ -43,12 +43,25 @@ struct engine {
 	size_t answer_len, answer_segment;
 	uint8_t answer[HS_FRAGMENTS_MAX * HS_DATAGRAM_MAX]; /* datagrams on their way to it, one after another */
 	struct handshake_counts counts;
+	uint32_t pad_tries; /* slots that hellos may be compared with before the next refill */
+	usec pad_tries_at;
 };
 
 static inline struct lane *engine_control_lane(struct engine *e)
 {
 	return e->lanes[e->config.n_lanes];
 }
+
+/* Our key ID; zeros, which are nobody's, where there is no identity. */
+static inline const uint8_t *engine_own_id(const struct engine_config *config)
+{
+	static const uint8_t none[KEY_ID_LEN];
+	return config->identity ? identity_key_id(config->identity) : none;
+}
+
+/* ---- events.c ---- */
+/* A handshake datagram was dropped: counted by its error. */
+void engine_count_refusal(struct engine *e, enum err err);
 
 /* ---- peers.c: what the control thread does for one peer ---- */
 
@@ -71,9 +84,9 @@ void peer_finish_initiated(struct peer *p, const struct endpoint *from, usec now
 void peer_notice(struct peer *p, enum notice notice, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* A datagram of `plain` bytes with a probe frame. */
 void peer_send_probe(struct peer *p, const uint8_t nonce[PROBE_LEN], uint8_t flags, size_t plain, usec now);
-/* The handshake that was begun here ends, or begins: datagrams for it find the peer no more, or now. */
+/* The handshake or hello that was begun here ends, or begins: datagrams for it find the peer no more, or now. */
 void peer_stop_calling(struct peer *p);
-void peer_start_calling(struct peer *p);
+void peer_start_calling(struct peer *p, uint32_t index);
 /* Seconds of silence after which it is asked for a sign of life, in microseconds; 0: never. */
 usec peer_keepalive(const struct peer *p);
 /* Tells it that the session ends: it need not find out. One datagram, which may get lost. */
@@ -84,6 +97,26 @@ void peer_reset(struct peer *p);
 void engine_publish_mtu(struct engine *e);
 /* Frees what lanes can no longer hold. */
 void engine_reclaim(struct engine *e);
+
+/* ---- padlink.c and padhello.c: what a pad asks for, and sessions by a pad alone ---- */
+/* The peer has a pad. ERR_NOMEM. */
+enum err padlink_new(struct peer *p);
+void padlink_free(struct peer *p); /* wipes; fine if there is none */
+/* Begins a hello: the address is known. What goes on under older sessions ends. False: not now. */
+bool padlink_call(struct peer *p, usec now);
+bool padlink_is_calling(const struct peer *p);
+void padlink_stop_calling(struct peer *p);
+/* Repeats the hello; returns when to call again. */
+usec padlink_tick_call(struct peer *p, usec now);
+/* Warns, gives credit, ends a session whose pad is used up; returns when to call again. */
+usec padlink_tick(struct peer *p, usec now);
+/* PadHello and PadWelcome came; the latter for this peer's call. */
+void padlink_on_hello(struct engine *e, const struct event *event, usec now);
+void padlink_on_welcome(struct peer *p, const struct event *event, usec now);
+/* PadCredit came. */
+void padlink_credit(struct peer *p, struct view body);
+/* Is there pad left to begin a session with? */
+bool padlink_can_begin(const struct peer *p);
 
 /* ---- registry.c ---- */
 struct peer *engine_find_key_id(const struct engine *e, const uint8_t key_id[KEY_ID_LEN]);

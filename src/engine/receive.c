@@ -190,6 +190,16 @@ static struct keys *find_keys(struct lane *lane, uint32_t index)
 	return lane->receive_keys;
 }
 
+static void drop_unopened(struct lane *lane, enum err why)
+{
+	if (why == ERR_REPLAY)
+		lane_drop(lane, DROP_REPLAY);
+	else if (why == ERR_NOMEM || why == ERR_AGAIN)
+		lane_drop_unsealed(lane, why);
+	else
+		lane_drop(lane, DROP_FORGED);
+}
+
 static void take_data(struct lane *lane, const struct endpoint *from, uint8_t *datagram, size_t len)
 {
 	if (len < DATA_OVERHEAD) {
@@ -206,9 +216,9 @@ static void take_data(struct lane *lane, const struct endpoint *from, uint8_t *d
 	bool was_heard = keys_is_heard(a.keys);
 	struct view plain;
 	bool is_newest;
-	enum err err = keys_open(a.keys, lane->number, datagram, len, &plain, &a.counter, &is_newest);
+	enum err err = sealing_open(&lane->sealing, a.keys, datagram, len, &plain, &a.counter, &is_newest);
 	if (err != OK) {
-		lane_drop(lane, err == ERR_REPLAY ? DROP_REPLAY : err == ERR_NOMEM ? DROP_MEMORY : DROP_FORGED);
+		drop_unopened(lane, err);
 		return;
 	}
 	if (!was_heard)
@@ -229,12 +239,13 @@ static void take_data(struct lane *lane, const struct endpoint *from, uint8_t *d
 
 static void take_datagram(struct lane *lane, const struct endpoint *from, uint8_t *datagram, size_t len)
 {
-	if (len && datagram[0] == MSG_DATA) {
+	if (len && (datagram[0] == MSG_DATA || datagram[0] == MSG_PAD_DATA)) {
 		take_data(lane, from, datagram, len);
 		return;
 	}
 	bool is_handshake = len && (datagram[0] == MSG_INIT || datagram[0] == MSG_RESP || datagram[0] == MSG_FINISH ||
-					   datagram[0] == MSG_COOKIE || datagram[0] == MSG_REJECT);
+					   datagram[0] == MSG_COOKIE || datagram[0] == MSG_REJECT ||
+					   datagram[0] == MSG_PAD_HELLO || datagram[0] == MSG_PAD_WELCOME);
 	if (!is_handshake || len < HS_DATAGRAM_MIN || len > HS_DATAGRAM_MAX) {
 		lane_drop(lane, is_handshake ? DROP_HANDSHAKE_FORMAT : DROP_UNKNOWN_TYPE);
 		return;

@@ -158,11 +158,13 @@ enum err engine_add_peer(struct engine *e, const struct peer_config *config, uin
 	bool found;
 	struct peer *p;
 	uint32_t number;
+	if (config->protection != PROTECTION_PQ && !config->pad)
+		return ERR_ARGUMENT;
 	enum err err = free_number(e, &number);
 	if (err != OK)
 		return err;
 	uint32_t at = key_id_position(e, config->key_id, &found);
-	if (found || memcmp(config->key_id, identity_key_id(e->config.identity), KEY_ID_LEN) == 0)
+	if (found || memcmp(config->key_id, engine_own_id(&e->config), KEY_ID_LEN) == 0)
 		return ERR_EXISTS;
 	err = peer_new(&p, e, config, number);
 	if (err != OK)
@@ -193,10 +195,19 @@ enum err engine_change_peer(struct engine *e, uint32_t number, const struct peer
 		return err;
 	bool same_psk = p->has_psk == config->has_psk && (!p->has_psk || secret_equal(p->psk, config->psk, PSK_LEN));
 	bool began = config->initiates && !p->initiates;
-	peer_configure(p, config);
-	p->must_connect |= began;
-	if (!same_psk)
+	bool same_pad = p->pad == config->pad && p->protection == config->protection;
+	if (!same_psk || !same_pad)
 		peer_reset(p);
+	if (!same_pad) {
+		grace_wait(); /* no lane uses the pad any more */
+		padlink_free(p);
+	}
+	peer_configure(p, config);
+	p->must_connect |= began || (!same_pad && p->initiates);
+	if (!same_pad && p->pad && padlink_new(p) != OK) {
+		p->pad = NULL; /* and with it what it protects: nothing is sent with less */
+		return ERR_NOMEM;
+	}
 	peer_wake(p, now);
 	return OK;
 }

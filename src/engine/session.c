@@ -9,10 +9,27 @@
 #define CONFIRM_MAX (5 * USEC_PER_SEC)
 
 /* Keys of an epoch, published in the index. */
+static enum err publish_keys(struct session *s, const struct keys_config *config, struct keys **ret)
+{
+	struct keys *keys;
+	enum err err = keys_new(&keys, config);
+	if (err != OK)
+		return err;
+	err = index_add(s->peer->engine->index, keys);
+	if (err != OK) {
+		keys_free(keys);
+		return err;
+	}
+	*ret = keys;
+	return OK;
+}
+
 static enum err make_keys(struct session *s, const struct epoch *epoch, uint32_t local, uint32_t remote,
 	enum cipher cipher, usec now, struct keys **ret)
 {
 	struct engine *e = s->peer->engine;
+	if (s->peer->protection != PROTECTION_PQ && !s->peer->pad)
+		return ERR_STATE; /* never with less than is configured */
 	struct keys_config config = {
 		.local_index = local,
 		.remote_index = remote,
@@ -23,18 +40,10 @@ static enum err make_keys(struct session *s, const struct epoch *epoch, uint32_t
 		.key_send = s->is_initiator ? epoch->k_i2r : epoch->k_r2i,
 		.key_receive = s->is_initiator ? epoch->k_r2i : epoch->k_i2r,
 		.owner = s->peer,
+		.protection = s->peer->protection, /* the configuration's, whatever came */
+		.pad = s->peer->protection == PROTECTION_PQ ? NULL : s->peer->pad,
 	};
-	struct keys *keys;
-	enum err err = keys_new(&keys, &config);
-	if (err != OK)
-		return err;
-	err = index_add(e->index, keys);
-	if (err != OK) {
-		keys_free(keys);
-		return err;
-	}
-	*ret = keys;
-	return OK;
+	return publish_keys(s, &config, ret);
 }
 
 enum err session_new(struct session **ret, struct peer *peer, const struct hs_result *result, usec now)
@@ -57,6 +66,37 @@ enum err session_new(struct session **ret, struct peer *peer, const struct hs_re
 			s, &s->epoch, result->local_index, result->remote_index, result->suite, now, &s->current);
 	secret_wipe(s->epoch.k_i2r, AEAD_KEY_LEN);
 	secret_wipe(s->epoch.k_r2i, AEAD_KEY_LEN);
+	if (err != OK) {
+		session_free(s);
+		return err;
+	}
+	*ret = s;
+	return OK;
+}
+
+enum err session_new_pad(struct session **ret, struct peer *peer, const struct session_ends *ends, usec now)
+{
+	struct session *s = calloc(1, sizeof *s);
+	if (!s)
+		return ERR_NOMEM;
+	s->peer = peer;
+	s->is_initiator = ends->is_initiator;
+	s->made_at = now;
+	s->rank = ++peer->sessions_made << 32;
+	struct keys_config config = {
+		.local_index = ends->local_index,
+		.remote_index = ends->remote_index,
+		.rank = s->rank,
+		.born = now,
+		.n_lanes = peer->engine->config.n_lanes + 1,
+		.owner = peer,
+		.protection = PROTECTION_OTP,
+		.pad = peer->pad,
+		.pad_floor = ends->floor,
+	};
+	enum err err = stream_new(&s->stream);
+	if (err == OK)
+		err = publish_keys(s, &config, &s->current);
 	if (err != OK) {
 		session_free(s);
 		return err;
@@ -99,23 +139,26 @@ void session_send(struct session *s, struct keys *keys, struct view frames, size
 	uint8_t *datagram = lane->buffer; /* the control lane has no batch open between calls */
 	if (!keys)
 		keys = s->current;
+	size_t prefix = keys_prefix(keys);
 	if (plain == 0)
-		plain = padding_size(p->engine->padding, frames.len, p->plain_max);
+		plain = lane_padded(lane, prefix + frames.len, p->plain_max);
 	size_t wire = plain + DATA_OVERHEAD;
-	if (!route || !keys_may_send(keys, now) || frames.len > plain)
+	if (!route || !keys_may_send(keys, now) || prefix + frames.len > plain)
 		return;
 	if (!route_may_send(route, wire)) {
 		lane_drop(lane, DROP_UNPROVEN_PATH);
 		return;
 	}
-	memset(datagram + DATA_HEADER_LEN, 0, plain);
 	if (frames.len)
-		memcpy(datagram + DATA_HEADER_LEN, frames.data, frames.len);
-	if (keys_seal(keys, lane->number, datagram, plain, keys_take_counters(keys, 1)) != OK) {
-		lane_drop(lane, DROP_MEMORY);
+		memcpy(datagram + DATA_HEADER_LEN + prefix, frames.data, frames.len);
+	grace_read_begin(); /* what is found of a pad stays in memory */
+	enum err err = sealing_seal(&lane->sealing, keys, datagram, frames.len, plain, true);
+	grace_read_end();
+	if (err != OK) {
+		lane_drop_unsealed(lane, err);
 		return;
 	}
-	enum err err = lane->io.send(lane->io.context, &route->to, datagram, wire, wire);
+	err = lane->io.send(lane->io.context, &route->to, datagram, wire, wire);
 	if (err != OK) {
 		lane_drop(lane, err == ERR_TOO_BIG ? DROP_TOO_BIG : DROP_SEND);
 		return;
@@ -163,7 +206,7 @@ static enum err begin_rekey(struct session *s)
 static enum err answer_rekey(struct session *s, struct view rekey1, usec now)
 {
 	struct engine *e = s->peer->engine;
-	if (s->has_answered || s->next)
+	if (s->has_answered || s->next || s->peer->protection == PROTECTION_OTP)
 		return OK; /* one Rekey1 is answered per epoch */
 	if (s->rekey && s->is_initiator)
 		return OK; /* both began: the initiator's counts */
@@ -228,6 +271,9 @@ enum err session_message(struct session *s, uint8_t type, struct view message, u
 		return answer_rekey(s, message, now);
 	case CONTROL_REKEY2:
 		return finish_rekey(s, message, now);
+	case CONTROL_PAD_CREDIT:
+		padlink_credit(s->peer, message);
+		return OK;
 	case CONTROL_CLOSE:
 		return ERR_STATE;
 	default:
@@ -253,9 +299,15 @@ static usec rekey_due(const struct session *s)
 	return keys_born(s->current) + (s->is_initiator ? after : after + after / 8);
 }
 
+/* A pad needs no new keys: each of its bytes is one. */
+static bool has_epochs(const struct session *s)
+{
+	return keys_protection(s->current) != PROTECTION_OTP;
+}
+
 static bool must_rekey(const struct session *s, usec now)
 {
-	if (s != s->peer->active || s->rekey || s->next || keys_is_retired(s->current))
+	if (s != s->peer->active || s->rekey || s->next || keys_is_retired(s->current) || !has_epochs(s))
 		return false;
 	return (now >= rekey_due(s) && is_used(s)) || keys_sent(s->current) >= KEYS_COUNTER_MAX ||
 	       keys_forgeries(s->current) >= KEYS_FORGERIES_MAX;
@@ -303,7 +355,7 @@ usec session_tick(struct session *s, usec now)
 	if (!keys_is_retired(s->current)) {
 		send_control(s, now);
 		deadline = earlier(deadline, stream_deadline(s->stream));
-		if (s == p->active && !s->rekey && !s->next && is_used(s))
+		if (s == p->active && !s->rekey && !s->next && has_epochs(s) && is_used(s))
 			deadline = earlier(deadline, rekey_due(s) > now ? rekey_due(s) : now + USEC_PER_SEC);
 	}
 	return deadline;

@@ -37,6 +37,14 @@ struct session {
 
 /* From a finished handshake: keys published in the index, not yet used for sending. Does not keep `result`. */
 enum err session_new(struct session **ret, struct peer *peer, const struct hs_result *result, usec now);
+/* From hellos: protected by the peer's pad alone. `floor`: the peer sends from this position on. ERR_NOMEM, ERR_EXISTS.
+ */
+struct session_ends {
+	bool is_initiator;
+	uint32_t local_index, remote_index;
+	uint64_t floor;
+};
+enum err session_new_pad(struct session **ret, struct peer *peer, const struct session_ends *ends, usec now);
 /* Takes its keys out of the index and wipes it. NULL is fine. */
 void session_free(struct session *s);
 /* From now on only packet frames are taken from it, for PREVIOUS_LIFETIME. */

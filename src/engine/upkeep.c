@@ -144,6 +144,18 @@ static void send_staged(struct peer *p, usec now)
 	staged_free(list);
 }
 
+static void announce(struct peer *p, const struct session *s, const char *where)
+{
+	if (keys_protection(s->current) == PROTECTION_OTP) {
+		peer_notice(p, NOTICE_ESTABLISHED, "session with %s at %s: one-time pad", p->name, where);
+		return;
+	}
+	peer_notice(p, NOTICE_ESTABLISHED, "session with %s at %s: %s%s, peer signed with %s, X25519 + ML-KEM-1024%s%s",
+		p->name, where, keys_protection(s->current) == PROTECTION_PQ_OTP ? "one-time pad inside " : "",
+		cipher_name(keys_cipher(s->current)), sig_alg_name(s->peer_alg), p->has_psk ? " + pre-shared key" : "",
+		p->pad && p->protection == PROTECTION_PQ ? " + pad" : "");
+}
+
 void peer_confirm(struct peer *p, struct session *s, usec now)
 {
 	struct engine *e = p->engine;
@@ -176,9 +188,7 @@ void peer_confirm(struct peer *p, struct session *s, usec now)
 	char where[ADDR_TEXT_LEN] = "?";
 	if (route)
 		addr_format(&route->to.remote, where);
-	peer_notice(p, NOTICE_ESTABLISHED, "session with %s at %s: %s, peer signed with %s, X25519 + ML-KEM-1024%s",
-		p->name, where, cipher_name(keys_cipher(s->current)), sig_alg_name(s->peer_alg),
-		p->has_psk ? " + pre-shared key" : "");
+	announce(p, s, where);
 	send_staged(p, now);
 	peer_wake(p, now);
 }
@@ -218,6 +228,11 @@ static void begin_handshake(struct peer *p, usec now)
 		p->retry_at = now + USEC_PER_SEC; /* its name is not resolved yet */
 		return;
 	}
+	if (p->protection == PROTECTION_OTP) {
+		if (padlink_call(p, now))
+			e->counts.initiated++;
+		return;
+	}
 	struct initiator_config config = {
 		.identity = e->config.identity,
 		.suites = e->config.suites,
@@ -230,7 +245,7 @@ static void begin_handshake(struct peer *p, usec now)
 		p->retry_at = now + BACKOFF_FIRST;
 		return;
 	}
-	peer_start_calling(p);
+	peer_start_calling(p, config.local_index);
 	e->counts.initiated++;
 }
 
@@ -263,22 +278,23 @@ void peer_finish_initiated(struct peer *p, const struct endpoint *from, usec now
 	p->moved_counter = 0;
 }
 
-void peer_start_calling(struct peer *p)
+void peer_start_calling(struct peer *p, uint32_t index)
 {
 	struct engine *e = p->engine;
-	e->callers[e->n_callers++] = (struct caller){.index = initiator_local_index(p->initiator), .peer = p};
+	e->callers[e->n_callers++] = (struct caller){.index = index, .peer = p};
 }
 
 void peer_stop_calling(struct peer *p)
 {
 	struct engine *e = p->engine;
-	if (!p->initiator)
+	if (!p->initiator && !padlink_is_calling(p))
 		return;
 	for (uint32_t i = 0; i < e->n_callers; i++)
 		if (e->callers[i].peer == p)
 			e->callers[i--] = e->callers[--e->n_callers];
 	initiator_free(p->initiator);
 	p->initiator = NULL;
+	padlink_stop_calling(p);
 }
 
 void peer_say_goodbye(struct peer *p, usec now)
@@ -328,12 +344,14 @@ static usec tick_initiator(struct peer *p, usec now)
 /* Is a handshake to be begun? */
 static bool needs_handshake(struct peer *p, usec now)
 {
-	if (!p->initiates || p->initiator || p->pending[1])
+	if (!p->initiates || p->initiator || padlink_is_calling(p) || p->pending[1] || !padlink_can_begin(p))
 		return false;
+	bool has_handshake = p->protection != PROTECTION_OTP;
 	usec unanswered = atomic_load(&p->unanswered_since);
 	if (p->active) {
 		usec age = since(p->active->made_at, now);
-		bool reauthenticate = p->active->is_initiator && age >= p->engine->config.reauthenticate;
+		bool reauthenticate =
+			has_handshake && p->active->is_initiator && age >= p->engine->config.reauthenticate;
 		return reauthenticate || (unanswered && since(unanswered, now) >= UNANSWERED_MAX);
 	}
 	return p->must_connect || peer_keepalive(p) || peer_has_staged(p);
@@ -464,6 +482,10 @@ void peer_tick(struct peer *p, usec now)
 			begin_handshake(p, now);
 		deadline = earlier(deadline, p->initiator ? tick_initiator(p, now) : p->retry_at);
 	}
+	if (padlink_is_calling(p))
+		deadline = earlier(deadline, padlink_tick_call(p, now));
+	if (p->pad)
+		deadline = earlier(deadline, padlink_tick(p, now));
 	if (is_crossed(p, now))
 		uncross(p, now);
 	deadline = earlier(deadline, tick_session(p, p->pending[0], now));

@@ -7,11 +7,10 @@
 
 /* ---- marks ---- */
 
-struct pad_marks pad_marks(struct pad *p)
+struct pad_marks pad_marks(struct pad *p, bool holds)
 {
 	pthread_mutex_lock(&p->lock);
-	/* What follows may be under way for long: the boundary that is told must stay what it is meanwhile. */
-	p->credit_waits = true;
+	p->credit_waits |= holds;
 	struct pad_marks marks = {.sent = supply_next(p->send),
 		.received = atomic_load(&p->received),
 		.boundary = p->ledger.boundary,
@@ -127,6 +126,13 @@ const uint8_t *pad_look_at_slot(const struct pad *p, uint32_t slot)
 	if (slot < p->slots_from || slot - p->slots_from >= p->n_slots)
 		return NULL;
 	return p->slots + (size_t)(slot - p->slots_from) * PAD_SLOT_LEN;
+}
+
+enum err pad_read_old_slot(const struct pad *p, uint32_t slot, uint8_t ret_bytes[static PAD_SLOT_LEN])
+{
+	if (slot >= p->layout.n_slots || slot >= p->slots_from)
+		return ERR_NOT_FOUND;
+	return p->medium.read(p->medium.context, pad_slot_offset(slot), ret_bytes, PAD_SLOT_LEN);
 }
 
 enum err pad_accept_slot(struct pad *p, uint32_t slot)

@@ -88,8 +88,8 @@ struct pad_marks {
 	uint64_t boundary;
 	uint8_t max_zero_run;
 };
-/* From now on no credit is taken until pad_agree. */
-struct pad_marks pad_marks(struct pad *p);
+/* Ours, now. `holds`: until pad_agree nothing is given or taken, so that what they say of the boundary stays true. */
+struct pad_marks pad_marks(struct pad *p, bool holds);
 /* How far the peer's walk has been seen up to now. */
 uint64_t pad_seen(const struct pad *p);
 
@@ -112,6 +112,9 @@ enum pad_verdict pad_agree(struct pad *p, const struct pad_marks *marks, uint64_
 enum err pad_use_slot(struct pad *p, uint32_t *ret_slot, uint8_t ret_bytes[static PAD_SLOT_LEN]);
 /* The bytes of a slot that a hello names, if it may still be accepted and lies in the window; else NULL. */
 const uint8_t *pad_look_at_slot(const struct pad *p, uint32_t slot);
+/* Those of a slot that has been used or passed over, from the file. ERR_NOT_FOUND: it has not, or there is none;
+ * ERR_IO. */
+enum err pad_read_old_slot(const struct pad *p, uint32_t slot, uint8_t ret_bytes[static PAD_SLOT_LEN]);
 /* A hello with this slot was authentic: recorded before it returns. ERR_IO; ERR_REPLAY: not above the last. */
 enum err pad_accept_slot(struct pad *p, uint32_t slot);
 

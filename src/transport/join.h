@@ -4,9 +4,9 @@
  * they are borrowed until join_flush, which the caller does before it reuses their buffers.
  *
  * Segments are joined only when the result, cut again by the kernel, gives the same packets:
- * equal headers (Ethernet header and VLAN tags, addresses, ports, TTL, flags, acknowledgement, window, options), consecutive
- * sequence numbers, equal sizes but for the last. A segment with a complete checksum joins only
- * after that checksum has been verified.
+ * equal headers (Ethernet header and VLAN tags, addresses, ports, TTL, flags, acknowledgement, window, options),
+ * consecutive sequence numbers, equal sizes but for the last. A segment with a complete checksum joins only after that
+ * checksum has been verified.
  */
 #pragma once
 
@@ -30,8 +30,8 @@ struct join_flow {
 	uint32_t segments; /* 0: the slot is free */
 	uint32_t next_sequence;
 	size_t link_len, header_len, payload_each, len; /* link_len: of the Ethernet header; 0 at layer 3 */
-	struct ip_packet ip; /* pointers into `headers` */
-	bool is_closed;      /* a short or pushed segment ended it */
+	struct ip_packet ip;                            /* pointers into `headers` */
+	bool is_closed;                                 /* a short or pushed segment ended it */
 	uint8_t headers[JOIN_HEADERS_MAX];
 	struct iovec payload[JOIN_SEGMENTS];
 };

@@ -1,6 +1,7 @@
 #include "transport/keys.h"
 
 #include "base/secret.h"
+#include "transport/onetime.h"
 #include "transport/replay.h"
 
 #include <stdlib.h>
@@ -50,7 +51,8 @@ static struct aead_pair *pair_of(struct keys *keys, uint32_t lane)
 enum err keys_new(struct keys **ret, const struct keys_config *config)
 {
 	struct aead_pair shared = {0};
-	bool is_shared = make_shared(&shared, config);
+	bool has_aead = config->protection != PROTECTION_OTP;
+	bool is_shared = !has_aead || make_shared(&shared, config);
 	struct keys *k = calloc(1, sizeof *k + (is_shared ? 1 : config->n_lanes) * sizeof k->pairs[0]);
 	if (!k) {
 		pair_free(&shared);
@@ -61,8 +63,10 @@ enum err keys_new(struct keys **ret, const struct keys_config *config)
 		k->pairs[0] = shared;
 	k->config = *config;
 	k->config.key_send = k->config.key_receive = NULL;
-	memcpy(k->key_send, config->key_send, AEAD_KEY_LEN);
-	memcpy(k->key_receive, config->key_receive, AEAD_KEY_LEN);
+	if (has_aead) {
+		memcpy(k->key_send, config->key_send, AEAD_KEY_LEN);
+		memcpy(k->key_receive, config->key_receive, AEAD_KEY_LEN);
+	}
 	atomic_flag_clear(&k->replay_lock);
 	*ret = k;
 	return OK;
@@ -100,6 +104,30 @@ void *keys_owner(const struct keys *keys)
 	return keys->config.owner;
 }
 
+enum protection keys_protection(const struct keys *keys)
+{
+	return keys->config.protection;
+}
+struct pad *keys_pad(const struct keys *keys)
+{
+	return keys->config.pad;
+}
+uint64_t keys_pad_floor(const struct keys *keys)
+{
+	return keys->config.pad_floor;
+}
+uint32_t keys_remote_index(const struct keys *keys)
+{
+	return keys->config.remote_index;
+}
+
+size_t keys_prefix(const struct keys *keys)
+{
+	static const size_t prefixes[] = {
+		[PROTECTION_PQ] = 0, [PROTECTION_OTP] = ONETIME_PREFIX_LEN, [PROTECTION_PQ_OTP] = PAD_PREFIX_LEN};
+	return prefixes[keys->config.protection];
+}
+
 bool keys_is_retired(const struct keys *keys)
 {
 	return atomic_load_explicit(&keys->is_retired, memory_order_relaxed);
@@ -107,6 +135,8 @@ bool keys_is_retired(const struct keys *keys)
 
 bool keys_may_send(const struct keys *keys, usec now)
 {
+	if (keys->config.protection == PROTECTION_OTP)
+		return !keys_is_retired(keys);
 	return !keys_is_retired(keys) && (now < keys->config.born || now - keys->config.born < KEYS_LIFETIME) &&
 	       atomic_load_explicit(&keys->counter, memory_order_relaxed) < KEYS_COUNTER_END;
 }
@@ -207,6 +237,14 @@ static enum err mark_seen(struct keys *keys, uint64_t counter, bool *is_newest)
 	return err == OK ? mark_seen(keys, counter, is_newest) : err;
 }
 
+enum err keys_accept(struct keys *keys, uint64_t counter, bool *is_newest)
+{
+	enum err err = mark_seen(keys, counter, is_newest);
+	if (err == OK && !keys_is_heard(keys))
+		atomic_store(&keys->is_heard, true);
+	return err;
+}
+
 uint64_t keys_received(struct keys *keys)
 {
 	lock_replay(keys);
@@ -232,13 +270,11 @@ enum err keys_open(struct keys *keys, uint32_t lane, uint8_t *datagram, size_t l
 	nonce_of(nonce, n);
 	enum err err = aead_open(*aead, nonce, datagram, DATA_HEADER_LEN, datagram + DATA_HEADER_LEN, plain_len);
 	if (err == OK)
-		err = mark_seen(keys, n, is_newest);
+		err = keys_accept(keys, n, is_newest);
 	else if (err == ERR_AUTH)
 		atomic_fetch_add_explicit(&keys->forgeries, 1, memory_order_relaxed);
 	if (err != OK)
 		return err;
-	if (!keys_is_heard(keys))
-		atomic_store(&keys->is_heard, true);
 	*plain = VIEW(datagram + DATA_HEADER_LEN, plain_len);
 	*counter = n;
 	return OK;

@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "crypto/aead.h"
+#include "transport/protection.h"
 #include "wire/wire.h"
 
 #include <stdatomic.h>
@@ -24,6 +25,7 @@
 #define KEYS_LIFETIME (180 * USEC_PER_SEC)
 
 struct keys;
+struct pad;
 
 struct keys_config {
 	uint32_t local_index, remote_index;
@@ -31,8 +33,11 @@ struct keys_config {
 	uint64_t rank; /* orders all epochs of a peer: later ones are higher */
 	usec born;
 	uint32_t n_lanes;
-	const uint8_t *key_send, *key_receive; /* AEAD_KEY_LEN bytes each, copied */
-	void *owner;                           /* the peer, for keys_owner */
+	const uint8_t *key_send, *key_receive; /* AEAD_KEY_LEN bytes each, copied; NULL for PROTECTION_OTP */
+	enum protection protection;
+	struct pad *pad;    /* borrowed; NULL for PROTECTION_PQ */
+	uint64_t pad_floor; /* PROTECTION_OTP: the peer's positions below are refused */
+	void *owner;        /* the peer, for keys_owner */
 };
 
 enum err keys_new(struct keys **ret, const struct keys_config *config);
@@ -43,8 +48,14 @@ uint64_t keys_rank(const struct keys *keys);
 usec keys_born(const struct keys *keys);
 enum cipher keys_cipher(const struct keys *keys);
 void *keys_owner(const struct keys *keys);
+enum protection keys_protection(const struct keys *keys);
+struct pad *keys_pad(const struct keys *keys);
+uint64_t keys_pad_floor(const struct keys *keys);
+uint32_t keys_remote_index(const struct keys *keys);
+/* Bytes between a datagram's header and its frames. */
+size_t keys_prefix(const struct keys *keys);
 
-/* Whether lanes may send under these keys at `now`: not retired, not too old, counters left. */
+/* Whether lanes may send under these keys at `now`: not retired, not too old, counters left. A pad's do not age. */
 bool keys_may_send(const struct keys *keys, usec now);
 /* From now on only packet frames are accepted under them, and nothing is sent. */
 void keys_retire(struct keys *keys);
@@ -58,8 +69,13 @@ bool keys_is_heard(const struct keys *keys);
 /* One above the highest counter that has arrived. */
 uint64_t keys_received(struct keys *keys);
 
+/* An authentic datagram's counter, or what stands for one: marked as seen. ERR_REPLAY, ERR_NOMEM. */
+enum err keys_accept(struct keys *keys, uint64_t counter, bool *is_newest);
+
 /* Reserves n consecutive counters; returns the first. */
 uint64_t keys_take_counters(struct keys *keys, uint32_t n);
+
+/* keys_seal and keys_open know nothing of pads: transport/sealing.h is above them. */
 
 /*
  * Seals one datagram in place: datagram[16 .. 16 + plain_len) holds frames and padding; header and

@@ -82,6 +82,9 @@ struct pad_welcome {
 #define PAD_WELCOME_LEN 96
 static_assert(sizeof(struct pad_welcome) == PAD_WELCOME_LEN);
 
+/* Before the frames of a Data that is masked by a pad, too: offset u64, length u16. */
+#define PAD_PREFIX_LEN 10
+
 /* Frames: header, body. A zero kind byte ends the plaintext. */
 #define FRAME_HEADER_LEN 4
 enum frame_kind {

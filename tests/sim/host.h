@@ -33,7 +33,7 @@ struct host_peer {
 struct host {
 	struct world *world;
 	struct network *network;
-	struct ledger *ledger;
+	struct delivery_ledger *ledger;
 	struct observer *observer;
 	const struct host_hooks *hooks;    /* NULL: packets go to the ledger */
 	struct stream_random random, keys; /* the world's and the engine's */

@@ -15,17 +15,17 @@
 #define TCP_PSH 0x08
 #define TCP_FIN 0x01
 
-void ledger_init(struct ledger *l, struct world *w)
+void ledger_init(struct delivery_ledger *l, struct world *w)
 {
-	*l = (struct ledger){.world = w, .random = random_fork(&w->random, 2)};
+	*l = (struct delivery_ledger){.world = w, .random = random_fork(&w->random, 2)};
 }
 
-void ledger_done(struct ledger *l)
+void ledger_done(struct delivery_ledger *l)
 {
 	free(l->parcels);
 }
 
-static uint32_t record(struct ledger *l, const struct parcel *p)
+static uint32_t record(struct delivery_ledger *l, const struct parcel *p)
 {
 	if (l->count == l->size) {
 		l->size = l->size ? 2 * l->size : 256;
@@ -157,7 +157,7 @@ static size_t build(const struct parcel *p, uint32_t id, uint8_t *out)
 /* ---- sending ---- */
 
 /* A super-packet: one parcel a segment. */
-static void make_super(struct ledger *l, struct inner_packet *ret, struct parcel first, uint32_t largest)
+static void make_super(struct delivery_ledger *l, struct inner_packet *ret, struct parcel first, uint32_t largest)
 {
 	struct stream_random *r = &l->random;
 	uint32_t each = (uint32_t)random_between(r, PAYLOAD_MIN, largest);
@@ -192,7 +192,7 @@ static void make_super(struct ledger *l, struct inner_packet *ret, struct parcel
 	ret->header.csum_offset = (uint16_t)checksum_offset(protocol_of(&first));
 }
 
-void inner_make(struct ledger *l, struct inner_packet *ret, uint32_t from, uint32_t to, uint32_t largest)
+void inner_make(struct delivery_ledger *l, struct inner_packet *ret, uint32_t from, uint32_t to, uint32_t largest)
 {
 	struct stream_random *r = &l->random;
 	struct parcel p = {.from = (uint8_t)from, .to = (uint8_t)to, .source = (uint8_t)from, .sent_at = l->world->now};
@@ -221,7 +221,7 @@ void inner_make(struct ledger *l, struct inner_packet *ret, uint32_t from, uint3
 
 /* ---- checking ---- */
 
-static void check_one(struct ledger *l, uint32_t at, uint8_t *packet, size_t len)
+static void check_one(struct delivery_ledger *l, uint32_t at, uint8_t *packet, size_t len)
 {
 	static uint8_t expected[INNER_MAX + 1];
 	struct world *w = l->world;
@@ -286,7 +286,7 @@ static bool is_sound_super(const struct inner_packet *p)
 	       h->csum_start == (p->bytes[0] >> 4 == 4 ? 20 : 40) && p->len > h->hdr_len + (size_t)h->gso_size;
 }
 
-void inner_check(struct ledger *l, uint32_t at, const struct iovec *iov, int n)
+void inner_check(struct delivery_ledger *l, uint32_t at, const struct iovec *iov, int n)
 {
 	static struct inner_packet whole;
 	static uint8_t one[INNER_MAX];

@@ -29,7 +29,7 @@ struct parcel {
 	usec sent_at;
 };
 
-struct ledger {
+struct delivery_ledger {
 	struct world *world;
 	struct stream_random random;
 	struct parcel *parcels;
@@ -46,15 +46,15 @@ struct inner_packet {
 	uint8_t bytes[INNER_MAX];
 };
 
-void ledger_init(struct ledger *l, struct world *w);
-void ledger_done(struct ledger *l);
+void ledger_init(struct delivery_ledger *l, struct world *w);
+void ledger_done(struct delivery_ledger *l);
 
 /* A host's network, as in its peers' AllowedIPs: 10.77.HOST.0/24 or fd77::HOST:0/112. Its packets have address 1. */
 struct prefix inner_prefix(uint32_t host, bool v4);
 
 /* What host `from` might send to `to`: any kind, with or without offloads, sometimes with another's source. At most
  * `largest` bytes of payload. */
-void inner_make(struct ledger *l, struct inner_packet *ret, uint32_t from, uint32_t to, uint32_t largest);
+void inner_make(struct delivery_ledger *l, struct inner_packet *ret, uint32_t from, uint32_t to, uint32_t largest);
 
 /* What host `at` was given for its TUN queue: cut as a kernel would, and checked. */
-void inner_check(struct ledger *l, uint32_t at, const struct iovec *iov, int n);
+void inner_check(struct delivery_ledger *l, uint32_t at, const struct iovec *iov, int n);

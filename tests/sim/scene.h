@@ -9,7 +9,7 @@
 struct scenario {
 	struct world world;
 	struct network network;
-	struct ledger ledger;
+	struct delivery_ledger ledger;
 	struct observer observer;
 	struct attacker attacker;
 	struct host hosts[HOSTS_MAX];

@@ -202,8 +202,8 @@ static void buckets_match(void **state)
 	json_array_foreach(field(vectors, "buckets"), i, vector)
 	{
 		size_t len = number(vector, "length");
-		assert_int_equal(padding_size(PADDING_BUCKETS, len, number(vector, "full")), number(vector, "padded"));
-		assert_int_equal(padding_size(PADDING_NONE, len, number(vector, "full")), len);
+		assert_int_equal(padding_size(PADDING_BUCKETS, len, number(vector, "full"), 0), number(vector, "padded"));
+		assert_int_equal(padding_size(PADDING_NONE, len, number(vector, "full"), 0), len);
 	}
 }
 

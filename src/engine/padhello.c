@@ -1,0 +1,425 @@
+/* Sessions that begin with a hello, made with a slot of the pad (docs/protocol.md, "One-time pads"). */
+#include "engine/grace.h"
+#include "engine/padlink.h"
+#include "handshake/hello.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define REPEAT_FIRST (500 * USEC_PER_MS)
+#define REPEAT_MAX (5 * USEC_PER_SEC)
+#define ACCEPT_MAX (10 * USEC_PER_SEC) /* after PadWelcome: then a new hello */
+#define HINT_AFTER (15 * USEC_PER_SEC) /* unanswered: then the reasons are named */
+#define TRIES_RATE 20000U              /* comparisons of hellos with slots a second, a fraction of a microsecond each */
+#define REFUSED_WAIT (30 * USEC_PER_SEC)
+#define MEMORY_WAIT USEC_PER_SEC
+
+/* ---- the initiator ---- */
+
+bool padlink_is_calling(const struct peer *p)
+{
+	return p->padlink && p->padlink->call;
+}
+
+void padlink_stop_calling(struct peer *p)
+{
+	if (!padlink_is_calling(p))
+		return;
+	secret_wipe(p->padlink->call, sizeof *p->padlink->call);
+	free(p->padlink->call);
+	p->padlink->call = NULL;
+}
+
+static struct hello_marks marks_on_wire(struct engine *e, const struct pad_marks *m, enum hello_status status)
+{
+	struct hello_marks ret = {.sent = m->sent,
+		.received = m->received,
+		.boundary = m->boundary,
+		.status = (uint8_t)status,
+		.max_zero_run = m->max_zero_run};
+	rng_fill(&e->rng, ret.random, sizeof ret.random);
+	return ret;
+}
+
+static struct pad_marks marks_from_wire(const struct hello_marks *m)
+{
+	return (struct pad_marks){
+		.sent = m->sent, .received = m->received, .boundary = m->boundary, .max_zero_run = m->max_zero_run};
+}
+
+/* Why no slot can be had. */
+static void say_no_slot(struct peer *p, enum err why)
+{
+	if (why == ERR_FULL)
+		peer_notice(p, NOTICE_PAD,
+			"%s: all slots for hellos of the pad have been used: no session can begin; make a new pad",
+			p->name);
+	else if (why == ERR_IO)
+		peer_notice(p, NOTICE_PAD, "%s: the pad or its ledger cannot be read or written: no session can begin",
+			p->name);
+}
+
+/* The slot, recorded as used, and the hello made with it. ERR_FULL, ERR_STATE, ERR_IO, ERR_CRYPTO. */
+static enum err make_hello(struct peer *p, struct pad_call *call)
+{
+	struct engine *e = p->engine;
+	struct hello hello = {.sender = call->index};
+	struct pad_marks marks = pad_marks(p->pad, true);
+	call->seen = pad_seen(p->pad);
+	hello.marks = marks_on_wire(e, &marks, HELLO_OK);
+	enum err err = pad_use_slot(p->pad, &hello.slot, call->slot);
+	if (err == OK)
+		err = hello_build(engine_control_lane(e)->sealing.mac, call->slot, &hello, call->bytes);
+	return err;
+}
+
+bool padlink_call(struct peer *p, usec now)
+{
+	struct engine *e = p->engine;
+	struct pad_call *call = calloc(1, sizeof *call);
+	if (!call) {
+		lane_drop(engine_control_lane(e), DROP_MEMORY);
+		p->retry_at = now + MEMORY_WAIT;
+		return false;
+	}
+	/* What the marks say must stay true until they arrive: nothing is sent meanwhile. */
+	peer_drop_session(p, p->active);
+	peer_drop_session(p, p->old);
+	grace_wait();
+	*call = (struct pad_call){
+		.index = index_pick(e->index, &e->rng), .began_at = now, .due = now, .interval = REPEAT_FIRST};
+	enum err err = make_hello(p, call);
+	if (err != OK) {
+		say_no_slot(p, err);
+		secret_wipe(call, sizeof *call);
+		free(call);
+		p->retry_at = now + REFUSED_WAIT;
+		return false;
+	}
+	p->padlink->call = call;
+	peer_start_calling(p, call->index);
+	return true;
+}
+
+static void hint(struct peer *p, struct pad_call *call, usec now)
+{
+	if (call->has_hinted || now - call->began_at < HINT_AFTER)
+		return;
+	call->has_hinted = true;
+	peer_notice(p, NOTICE_PAD,
+		"%s does not answer: it cannot be reached, has another pad, or this end's state is an old copy "
+		"(restored from a "
+		"backup?): the other end's log says which; for the last, jorm pad advance",
+		p->name);
+}
+
+usec padlink_tick_call(struct peer *p, usec now)
+{
+	struct pad_call *call = p->padlink->call;
+	if (call->welcomed_at) {
+		if (now - call->welcomed_at < ACCEPT_MAX)
+			return call->welcomed_at + ACCEPT_MAX;
+		p->attempts++;
+		peer_stop_calling(p);
+		peer_drop_session(p, p->pending[1]);
+		return now;
+	}
+	hint(p, call, now);
+	if (now >= call->due) {
+		struct lane *lane = engine_control_lane(p->engine);
+		if (lane->io.send(lane->io.context, &p->calling, call->bytes, sizeof call->bytes, sizeof call->bytes) !=
+			OK)
+			lane_drop(lane, DROP_SEND);
+		call->due = now + call->interval + rng_below(&p->engine->rng, (uint32_t)(call->interval / 4));
+		call->interval = call->interval < REPEAT_MAX / 2 ? 2 * call->interval : REPEAT_MAX;
+	}
+	return call->due;
+}
+
+static void refused(struct peer *p, const char *why, usec now)
+{
+	(void)snprintf(p->rejected, sizeof p->rejected, "%s", why);
+	p->engine->counts.rejected++;
+	peer_notice(p, NOTICE_REJECTED, "%s refused us: %s", p->name, why);
+	peer_stop_calling(p);
+	p->retry_at = now + REFUSED_WAIT;
+}
+
+static void say_we_are_old(struct peer *p)
+{
+	peer_notice(p, NOTICE_PAD,
+		"%s has seen more of our pad than we know of: this end's state is an old copy (restored from a backup "
+		"or a snapshot); "
+		"nothing is sent, so that no pad is used twice: take the tunnel down, jorm pad advance FILE, and up "
+		"again",
+		p->name);
+}
+
+/* What an authentic PadWelcome says. OK: a session may begin. */
+static enum err judge_welcome(struct peer *p, const struct hello *welcome, struct pad_call *call, usec now)
+{
+	static const char *const reasons[] = {
+		[HELLO_YOU_ARE_OLD] = "this end's state of the pad is an old copy (restored from a backup?): take the "
+				      "tunnel down, jorm pad "
+				      "advance FILE, and up again",
+		[HELLO_I_AM_OLD] =
+			"its state of the pad is an old copy (restored from a backup?): there, jorm pad advance",
+		[HELLO_DIFFERENT] = "MaxZeroRun is another there: it must be the same at both ends",
+		[HELLO_NO_ADDRESS] = "no address is left: the server's admin must enlarge its Pool",
+		[HELLO_CONFIG] = "the other end cannot take us: its log says why",
+	};
+	struct pad_marks marks = marks_from_wire(&welcome->marks);
+	enum pad_verdict verdict = pad_agree(p->pad, &marks, call->seen);
+	if (verdict == PAD_WE_ARE_OLD)
+		say_we_are_old(p);
+	uint8_t status = welcome->marks.status;
+	if (status == HELLO_OK && verdict == PAD_AGREED)
+		return OK;
+	if (status == HELLO_OK)
+		status = verdict == PAD_WE_ARE_OLD    ? HELLO_YOU_ARE_OLD
+			 : verdict == PAD_PEER_IS_OLD ? HELLO_I_AM_OLD
+			 : verdict == PAD_DIFFERENT   ? HELLO_DIFFERENT
+						      : HELLO_CONFIG;
+	refused(p, status < sizeof reasons / sizeof *reasons ? reasons[status] : reasons[HELLO_CONFIG], now);
+	return ERR_STATE;
+}
+
+void padlink_on_welcome(struct peer *p, const struct event *event, usec now)
+{
+	struct engine *e = p->engine;
+	struct pad_call *call = p->padlink->call;
+	struct hello welcome;
+	struct session *s;
+	if (call->welcomed_at)
+		return; /* a repeat */
+	enum err err = welcome_open(engine_control_lane(e)->sealing.mac, call->slot, event->data, event->len, &welcome);
+	engine_count_refusal(e, err);
+	if (err != OK || judge_welcome(p, &welcome, call, now) != OK)
+		return;
+	struct session_ends ends = {.is_initiator = true,
+		.local_index = call->index,
+		.remote_index = welcome.sender,
+		.floor = welcome.marks.sent};
+	if (session_new_pad(&s, p, &ends, now) != OK) {
+		lane_drop(engine_control_lane(e), DROP_MEMORY);
+		return;
+	}
+	call->welcomed_at = now;
+	p->pending[1] = s;
+	bool is_proven = addr_equal(&event->from.remote, &p->calling.remote);
+	if (is_proven)
+		p->calling = event->from;
+	peer_set_route(p, &p->calling, is_proven, now);
+	p->moved_rank = s->rank;
+	p->moved_counter = 0;
+	peer_wake(p, now);
+}
+
+/* ---- the responder ---- */
+
+static bool take_try(struct engine *e, usec now)
+{
+	if (now - e->pad_tries_at >= USEC_PER_SEC / 10) {
+		e->pad_tries = TRIES_RATE / 10;
+		e->pad_tries_at = now;
+	}
+	if (e->pad_tries == 0)
+		return false;
+	e->pad_tries--;
+	return true;
+}
+
+static bool answers_hellos(const struct peer *p)
+{
+	return p && p->protection == PROTECTION_OTP && p->pad && !p->initiates;
+}
+
+static void send_to(struct engine *e, const struct endpoint *to, const uint8_t *data, size_t len)
+{
+	struct lane *lane = engine_control_lane(e);
+	if (lane->io.send(lane->io.context, to, data, len, len) != OK)
+		lane_drop(lane, DROP_SEND);
+}
+
+/* A welcome without a session. */
+static void refuse_hello(struct peer *p, const uint8_t slot[PAD_SLOT_LEN], const struct hello *hello,
+	enum hello_status status, const struct endpoint *to)
+{
+	struct engine *e = p->engine;
+	struct pad_marks marks = pad_marks(p->pad, false);
+	struct hello welcome = {
+		.receiver = hello->sender, .slot = hello->slot, .marks = marks_on_wire(e, &marks, status)};
+	if (welcome_build(engine_control_lane(e)->sealing.mac, slot, &welcome, p->padlink->welcome) == OK) {
+		p->padlink->has_answered = true;
+		send_to(e, to, p->padlink->welcome, PAD_WELCOME_LEN);
+	}
+	e->counts.refused++;
+}
+
+static enum hello_status status_of(enum pad_verdict verdict)
+{
+	switch (verdict) {
+	case PAD_AGREED:
+		return HELLO_OK;
+	case PAD_WE_ARE_OLD:
+		return HELLO_I_AM_OLD;
+	case PAD_PEER_IS_OLD:
+		return HELLO_YOU_ARE_OLD;
+	case PAD_DIFFERENT:
+		return HELLO_DIFFERENT;
+	case PAD_FAULT:
+		break;
+	}
+	return HELLO_CONFIG;
+}
+
+static void say_refused(struct peer *p, enum pad_verdict verdict)
+{
+	if (verdict == PAD_WE_ARE_OLD)
+		say_we_are_old(p);
+	else if (verdict == PAD_PEER_IS_OLD)
+		peer_notice(p, NOTICE_REFUSED,
+			"%s is refused: its state of the pad is an old copy (restored from a backup or a snapshot), "
+			"and would use pad "
+			"twice: there, jorm pad advance",
+			p->name);
+	else if (verdict == PAD_DIFFERENT)
+		peer_notice(p, NOTICE_REFUSED,
+			"%s is refused: its MaxZeroRun is another: it must be the same at both ends", p->name);
+	else if (verdict == PAD_FAULT)
+		peer_notice(p, NOTICE_PAD, "%s is refused: the ledger of its pad cannot be written", p->name);
+}
+
+/* Marks and address are in order? Else it is refused. */
+static bool admit_hello(
+	struct peer *p, const uint8_t slot[PAD_SLOT_LEN], const struct hello *hello, const struct endpoint *from)
+{
+	struct reject_reason reason;
+	struct pad_marks marks = marks_from_wire(&hello->marks);
+	enum pad_verdict verdict = pad_agree(p->pad, &marks, pad_seen(p->pad));
+	if (verdict != PAD_AGREED) {
+		say_refused(p, verdict);
+		refuse_hello(p, slot, hello, status_of(verdict), from);
+		return false;
+	}
+	if (handout_admit(p->engine, p->key_id, &reason) != OK) {
+		refuse_hello(p, slot, hello, reason.code == REJECT_POOL ? HELLO_NO_ADDRESS : HELLO_CONFIG, from);
+		return false;
+	}
+	return true;
+}
+
+/* An authentic hello that is new: what was before ends, and a session begins. */
+static void answer_hello(struct peer *p, const uint8_t slot[PAD_SLOT_LEN], const struct hello *hello,
+	const struct event *event, usec now)
+{
+	struct engine *e = p->engine;
+	struct session *s;
+	memcpy(p->padlink->hello, event->data, PAD_HELLO_LEN);
+	p->padlink->has_answered = false;
+	/* The peer has stopped sending; so do we, before our marks are made. */
+	peer_drop_session(p, p->active);
+	peer_drop_session(p, p->pending[0]);
+	peer_drop_session(p, p->old);
+	grace_wait();
+	if (!admit_hello(p, slot, hello, &event->from))
+		return;
+	struct session_ends ends = {.local_index = index_pick(e->index, &e->rng),
+		.remote_index = hello->sender,
+		.floor = hello->marks.sent};
+	struct pad_marks marks = pad_marks(p->pad, false);
+	struct hello welcome = {.sender = ends.local_index,
+		.receiver = hello->sender,
+		.slot = hello->slot,
+		.marks = marks_on_wire(e, &marks, HELLO_OK)};
+	if (welcome_build(engine_control_lane(e)->sealing.mac, slot, &welcome, p->padlink->welcome) != OK ||
+		session_new_pad(&s, p, &ends, now) != OK) {
+		lane_drop(engine_control_lane(e), DROP_MEMORY);
+		return;
+	}
+	p->padlink->has_answered = true;
+	e->counts.answered++;
+	p->pending[0] = s;
+	p->moved_rank = s->rank;
+	p->moved_counter = 0;
+	peer_set_route(p, &event->from, false, now);
+	struct route *route = atomic_load(&p->route);
+	if (route)
+		atomic_fetch_add(&route->received, event->len);
+	send_to(e, &event->from, p->padlink->welcome, PAD_WELCOME_LEN);
+	if (handout_send(s) != OK)
+		lane_drop(engine_control_lane(e), DROP_MEMORY);
+	peer_wake(p, 0);
+}
+
+/* A hello made with a slot that has been used: a replay, or the peer has forgotten that it used it. No answer is
+ * possible: the slot's bytes for one have been used, too. */
+static bool is_old_hello(struct peer *p, const struct hello *hello, const struct event *event, usec now)
+{
+	struct engine *e = p->engine;
+	struct hello opened;
+	uint8_t slot[PAD_SLOT_LEN];
+	if (pad_read_old_slot(p->pad, hello->slot, slot) != OK || !take_try(e, now))
+		return false;
+	bool is_it = hello_open(engine_control_lane(e)->sealing.mac, slot, event->data, event->len, &opened) == OK;
+	secret_wipe(slot, sizeof slot);
+	if (is_it && (!p->padlink->warned_old_at || now - p->padlink->warned_old_at > 60 * USEC_PER_SEC)) {
+		p->padlink->warned_old_at = now;
+		peer_notice(p, NOTICE_REFUSED,
+			"a hello of %s names a slot that has been used: somebody replays it, or its state of the pad "
+			"is an old copy "
+			"(restored from a backup?): there, jorm pad advance",
+			p->name);
+	}
+	return is_it;
+}
+
+/* Whose hello is it? False: not this peer's. */
+static bool try_hello(struct peer *p, const struct hello *hello, const struct event *event, usec now)
+{
+	struct engine *e = p->engine;
+	struct padlink *link = p->padlink;
+	const uint8_t *slot = pad_look_at_slot(p->pad, hello->slot);
+	if (!slot) {
+		if (secret_equal(event->data, link->hello, PAD_HELLO_LEN)) {
+			if (link->has_answered)
+				send_to(e, &event->from, link->welcome, PAD_WELCOME_LEN);
+			return true;
+		}
+		if (!is_old_hello(p, hello, event, now))
+			return false;
+		lane_drop(engine_control_lane(e), DROP_REPLAY);
+		return true;
+	}
+	struct hello opened;
+	if (!take_try(e, now) ||
+		hello_open(engine_control_lane(e)->sealing.mac, slot, event->data, event->len, &opened) != OK)
+		return false;
+	uint8_t copy[PAD_SLOT_LEN]; /* accepting it moves the slots in memory */
+	memcpy(copy, slot, sizeof copy);
+	if (pad_accept_slot(p->pad, hello->slot) == OK)
+		answer_hello(p, copy, &opened, event, now);
+	else
+		peer_notice(p, NOTICE_PAD, "%s is refused: the ledger of its pad cannot be written", p->name);
+	secret_wipe(copy, sizeof copy);
+	return true;
+}
+
+void padlink_on_hello(struct engine *e, const struct event *event, usec now)
+{
+	struct hello hello;
+	enum err err = hello_parse(&hello, event->data, event->len);
+	if (err != OK) {
+		engine_count_refusal(e, err);
+		return;
+	}
+	if (!take_try(e, now)) {
+		engine_count_refusal(e, ERR_FULL);
+		return;
+	}
+	for (uint32_t i = 0; i < e->n_peers; i++) {
+		if (answers_hellos(e->peers[i]) && try_hello(e->peers[i], &hello, event, now))
+			return;
+	}
+	engine_count_refusal(e, e->pad_tries ? ERR_AUTH : ERR_FULL);
+}

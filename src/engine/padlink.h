@@ -1,0 +1,28 @@
+/* What the control thread keeps of a peer's pad. Private to the engine; what is done with it is in private.h. */
+#pragma once
+
+#include "engine/private.h"
+
+/* The initiator's hello under way. */
+struct pad_call {
+	uint32_t index;
+	uint8_t slot[PAD_SLOT_LEN];
+	uint8_t bytes[PAD_HELLO_LEN];
+	uint64_t seen; /* of the peer when the marks were made */
+	usec began_at, due, interval;
+	usec welcomed_at; /* 0: not yet */
+	bool has_hinted;
+};
+
+struct padlink {
+	struct pad_call *call;
+	/* The responder's last answer, for repeats of the same hello. */
+	bool has_answered;
+	uint8_t hello[PAD_HELLO_LEN], welcome[PAD_WELCOME_LEN];
+	usec warned_old_at;
+	usec look_at;
+	uint64_t peer_left;          /* at the last look */
+	unsigned int warned_percent; /* the last warning's; 0: none yet */
+	bool has_warned_slots;
+	enum pad_state state; /* as last told */
+};
