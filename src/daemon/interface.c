@@ -1,6 +1,7 @@
 #include "daemon/interface.h"
 
 #include "base/log.h"
+#include "crypto/kdf.h"
 #include "engine/lane.h"
 #include "net/netlink.h"
 #include "net/netlink_monitor.h"
@@ -24,6 +25,8 @@ struct interface {
 	struct netlink *netlink;
 	struct netlink_monitor *monitor;
 	uint32_t mtu;
+	uint32_t link_len; /* of the Ethernet header; 0 at layer 3 */
+	uint8_t mac[ETHER_ADDRESS_LEN];
 };
 
 enum err interface_open(struct interface **ret, const struct config *config, uint32_t queues, struct fault *fault)
@@ -31,8 +34,10 @@ enum err interface_open(struct interface **ret, const struct config *config, uin
 	struct interface *i = calloc(1, sizeof *i);
 	if (!i)
 		return fault_set(fault, ERR_NOMEM, "out of memory");
-	struct tun_config tun = {.name = config->name, .n_queues = queues, .layer = 3};
+	struct tun_config tun = {.name = config->name, .n_queues = queues, .layer = config->layer};
 	enum err err = netlink_open(&i->netlink, fault);
+	if (config->layer == 2)
+		i->link_len = ETHER_HEADER_LEN;
 	if (err == OK)
 		err = tun_open(&i->tun, &tun, fault);
 	if (err != OK) {
@@ -41,6 +46,22 @@ enum err interface_open(struct interface **ret, const struct config *config, uin
 	}
 	*ret = i;
 	return OK;
+}
+
+/* Leases, firewalls and neighbours know a station by its address: it stays the same. The configuration's name is in
+ * it, because one key may serve several tunnels, which may end in one bridge. */
+enum err interface_choose_mac(
+	struct interface *i, const struct config *config, const uint8_t key_id[KEY_ID_LEN], struct fault *fault)
+{
+	uint8_t hash[HASH_SHA256_LEN];
+	struct view id = VIEW(key_id, key_id ? KEY_ID_LEN : 0), name = VIEW(config->instance, strlen(config->instance));
+	if (config->layer != 2)
+		return OK;
+	if (HASH_SHA256(hash, VIEW_TEXT("jorm interface"), id, name) != OK)
+		return fault_set(fault, ERR_CRYPTO, "cannot make the interface's MAC address: out of memory?");
+	memcpy(i->mac, hash, ETHER_ADDRESS_LEN);
+	i->mac[0] = (uint8_t)((i->mac[0] & 0xfc) | 2); /* one station's, locally administered */
+	return tun_set_mac(i->tun, i->mac, fault);
 }
 
 void interface_close(struct interface *i)
@@ -153,7 +174,8 @@ enum err interface_set(struct interface *i, const struct interface_wish *wish, s
 
 enum err interface_set_up(struct interface *i, uint32_t mtu, struct fault *fault)
 {
-	enum err err = interface_set_mtu(i, mtu ? mtu : path_plain_of_mtu(MTU_USUAL) - FRAME_HEADER_LEN, fault);
+	enum err err =
+		interface_set_mtu(i, mtu ? mtu : path_plain_of_mtu(MTU_USUAL) - FRAME_HEADER_LEN - i->link_len, fault);
 	if (err == OK)
 		err = netlink_link_set_up(i->netlink, tun_ifindex(i->tun), fault);
 	if (err == OK)
@@ -173,6 +195,10 @@ const char *interface_name(const struct interface *i)
 {
 	return tun_name(i->tun);
 }
+const uint8_t *interface_mac(const struct interface *i)
+{
+	return i->mac;
+}
 uint32_t interface_mtu(const struct interface *i)
 {
 	return i->mtu;
@@ -182,7 +208,7 @@ uint32_t interface_mtu(const struct interface *i)
  * cost a send of their own each time. */
 static void set_super_packet(struct interface *i, uint32_t mtu)
 {
-	uint32_t segments = LANE_SEND_MAX / (mtu + FRAME_HEADER_LEN + DATA_OVERHEAD);
+	uint32_t segments = LANE_SEND_MAX / (i->link_len + mtu + FRAME_HEADER_LEN + DATA_OVERHEAD);
 	if (segments > LANE_SEGMENTS_MAX)
 		segments = LANE_SEGMENTS_MAX;
 	/* 60: IPv6 and TCP headers; 321: what Linux keeps free for the headers of every layer. */

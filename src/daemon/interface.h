@@ -6,12 +6,20 @@
 #pragma once
 
 #include "config/config.h"
+#include "crypto/sig.h"
 #include "tun/tun.h"
+#include "wire/ether.h"
 
 struct interface;
 
 /* Makes the interface, down and bare. Faults as tun_open's. */
 enum err interface_open(struct interface **ret, const struct config *config, uint32_t queues, struct fault *fault);
+/* At layer 2, before it is up: a MAC address that follows from the key ID (NULL: there is none) and the
+ * configuration's name, so that it is the same at every start. Faults as tun_set_mac's; ERR_CRYPTO. */
+enum err interface_choose_mac(struct interface *i, const struct config *config, const uint8_t key_id[KEY_ID_LEN],
+	struct fault *fault);
+/* The address that was chosen; zero at layer 3. */
+const uint8_t *interface_mac(const struct interface *i);
 /* Sets the MTU (0: what suits most paths) and brings it up. */
 enum err interface_set_up(struct interface *i, uint32_t mtu, struct fault *fault);
 

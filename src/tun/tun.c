@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -167,6 +168,19 @@ enum err tun_open(struct tun **ret, const struct tun_config *config, struct faul
 fail:
 	tun_close(tun);
 	return err;
+}
+
+enum err tun_set_mac(struct tun *tun, const uint8_t mac[static 6], struct fault *fault)
+{
+	struct ifreq request = {.ifr_hwaddr = {.sa_family = ARPHRD_ETHER}};
+	memcpy(request.ifr_hwaddr.sa_data, mac, 6);
+	if (ioctl(tun->fds[0], SIOCSIFHWADDR, &request) == 0)
+		return OK;
+	if (errno == EADDRNOTAVAIL || errno == EINVAL)
+		return fault_set(fault, ERR_ARGUMENT,
+			"%02x:%02x:%02x:%02x:%02x:%02x cannot be an interface's MAC address: it is a group's, or zero",
+			mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	return fault_errno(fault, "cannot set the MAC address of interface %s", tun->name);
 }
 
 void tun_close(struct tun *tun)

@@ -57,6 +57,10 @@ struct tun;
  */
 enum err tun_open(struct tun **ret, const struct tun_config *config, struct fault *fault);
 
+/* Gives an interface of layer 2, while it is down, another MAC address than the random one that it has. ERR_ARGUMENT:
+ * no interface can have that one; ERR_PERMISSION, ERR_IO. */
+enum err tun_set_mac(struct tun *tun, const uint8_t mac[static 6], struct fault *fault);
+
 /* Removes the interface. NULL is allowed. */
 void tun_close(struct tun *tun);
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -87,6 +88,25 @@ static void test_offloads(void **state)
 	assert_true(tun_has_uso(tun) == ((tun_features(tun) & TUN_F_USO6) != 0));
 	/* Cutting packets with TCP's CWR flag is left to the kernel. */
 	assert_false(tun_features(tun) & TUN_F_TSO_ECN);
+	tun_close(tun);
+	netlink_close(netlink);
+}
+
+static void test_a_mac_address_is_given(void **state)
+{
+	static const uint8_t mac[6] = {2, 1, 2, 3, 4, 5}, group[6] = {3, 1, 2, 3, 4, 5}, zero[6];
+	struct netlink *netlink = netns_enter();
+	struct tun *tun = tun_new("tap", 1, 2);
+	struct fault fault = {0};
+	struct ifreq request = {.ifr_name = "tap"};
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	assert_int_equal(tun_set_mac(tun, mac, &fault), OK);
+	assert_int_equal(tun_set_mac(tun, group, &fault), ERR_ARGUMENT);
+	assert_fault(&fault, ERR_ARGUMENT, "03:01:02:03:04:05");
+	assert_int_equal(tun_set_mac(tun, zero, &fault), ERR_ARGUMENT);
+	assert_int_equal(ioctl(fd, SIOCGIFHWADDR, &request), 0);
+	assert_memory_equal(request.ifr_hwaddr.sa_data, mac, 6);
+	close(fd);
 	tun_close(tun);
 	netlink_close(netlink);
 }
@@ -198,6 +218,7 @@ int main(void)
 		cmocka_unit_test(test_names_are_chosen_or_given),
 		cmocka_unit_test(test_queues_are_separate_and_do_not_block),
 		cmocka_unit_test(test_offloads),
+		cmocka_unit_test(test_a_mac_address_is_given),
 		cmocka_unit_test(test_bad_configurations),
 		cmocka_unit_test(test_a_taken_name),
 		cmocka_unit_test(test_what_the_machine_may_lack),
