@@ -24,6 +24,13 @@ static uint32_t new_index(void *context)
 	return index_pick(e->index, &e->rng);
 }
 
+static enum err admit(void *context, const uint8_t key_id[static KEY_ID_LEN], const struct responder_claim *claim,
+	struct reject_reason *reason)
+{
+	(void)claim;
+	return handout_admit(context, key_id, reason);
+}
+
 /* A valid Finish: the session takes packets from now on; it is used for sending once heard. */
 static void established(void *context, const struct hs_result *result, const struct addr *proven)
 {
@@ -64,7 +71,7 @@ static struct responder_config responder_of(struct engine *e)
 		.rate = e->config.handshake_rate,
 		.authorise = authorise,
 		.new_index = new_index,
-		.admit = handout_admit,
+		.admit = admit,
 		.established = established,
 		.context = e,
 	};

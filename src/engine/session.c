@@ -197,7 +197,7 @@ static enum err begin_rekey(struct session *s)
 	struct engine *e = s->peer->engine;
 	struct rekey1_body one;
 	s->rekey_index = index_pick(e->index, &e->rng);
-	enum err err = rekey_begin(&s->rekey, &one, s->rekey_index, &e->rng);
+	enum err err = rekey_begin(&s->rekey, &one, s->rekey_index, NULL, &e->rng);
 	if (err == OK)
 		err = stream_send(s->stream, CONTROL_REKEY1, VIEW(&one, sizeof one));
 	return err;
@@ -217,7 +217,7 @@ static enum err answer_rekey(struct session *s, struct view rekey1, usec now)
 	}
 	struct rekey2_body two;
 	uint32_t local = index_pick(e->index, &e->rng);
-	enum err err = rekey_answer(&s->epoch, rekey1, local, &e->rng, &two, &s->next_epoch);
+	enum err err = rekey_answer(&s->epoch, rekey1, local, NULL, &e->rng, &two, &s->next_epoch);
 	if (err == OK)
 		err = make_keys(s, &s->next_epoch, local, rekey1_index(rekey1), keys_cipher(s->current), now, &s->next);
 	if (err == OK)

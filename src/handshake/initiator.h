@@ -23,6 +23,10 @@ struct initiator_config {
 	const uint8_t *psk;   /* PSK_LEN bytes, or NULL */
 	struct view request;  /* TLVs, at most 1024 bytes, copied */
 	uint32_t local_index; /* sender_I: random, unique at this end */
+	/* A secret of the pad's bytes, never given before, and its pad_ref; called for each Finish that is built, after
+	 * the responder has proven who it is. Not OK: no Finish; initiator_input returns that. NULL: no pad. */
+	enum err (*take_pad)(void *context, uint8_t secret[static PAD_SECRET_LEN], uint8_t pad_ref[static PAD_REF_LEN]);
+	void *context;
 };
 
 /* Makes the ephemeral keys and Init. ERR_CRYPTO, ERR_NOMEM, ERR_ARGUMENT. Does not send yet:
@@ -47,7 +51,7 @@ usec initiator_poll(struct initiator *initiator, usec now, const struct hs_outpu
  * attempt's local index. OK: something was accepted (look at initiator_state; call initiator_poll
  * to send what became due); any error: dropped, state as it was: ERR_FORMAT (malformed), ERR_AUTH
  * (mac1, AEAD, signature, identity), ERR_AGAIN (fragment stored, message not complete yet),
- * ERR_STATE (not expected now), ERR_FULL (too many forged ones), ERR_CRYPTO.
+ * ERR_STATE (not expected now), ERR_FULL (too many forged ones), ERR_CRYPTO; what take_pad returned.
  */
 enum err initiator_input(struct initiator *initiator, const uint8_t *data, size_t len, usec now);
 

@@ -60,6 +60,7 @@ void init_state_wipe(struct init_state *state)
 struct work {
 	uint8_t kem_secret[KEM_SECRET_LEN], dh_secret[DH_LEN];
 	uint8_t prk[HASH_LEN], t[HASH_LEN], k_fi[HASH_LEN];
+	uint8_t pad_secret[PAD_SECRET_LEN], pad_ref[PAD_REF_LEN];
 	struct hs_keys keys;
 	struct hs_session_keys session;
 	uint8_t entropy[SIG_ENTROPY_LEN];
@@ -129,7 +130,7 @@ static enum err prove_initiator(
 	m->sig = VIEW(w->sig, sig_len(m->key.alg));
 	m->fin = w->fin;
 
-	enum err e = schedule_t(w->t, w->keys.s, config->psk, NULL);
+	enum err e = schedule_t(w->t, w->keys.s, config->psk, config->take_pad ? w->pad_secret : NULL);
 	if (e == OK)
 		e = schedule_k_fi(w->k_fi, w->t);
 	if (e == OK)
@@ -169,6 +170,7 @@ static void fill_result(struct hs_result *result, const struct work *w, const st
 		.suite = (enum cipher)box->suite,
 		.peer_alg = box->key.alg,
 		.has_psk = config->psk != NULL,
+		.has_pad = config->take_pad != NULL,
 	};
 	memcpy(result->peer_key_id, config->responder_key_id, KEY_ID_LEN);
 	memcpy(result->k_i2r, w->session.k_i2r, sizeof result->k_i2r);
@@ -190,13 +192,15 @@ static enum err make_finish(struct finish_state *state, struct work *w, const st
 	if (e == OK)
 		e = check_responder(w, &box, config->responder_key_id);
 
-	static const uint8_t no_pad[PAD_REF_LEN];
 	uint8_t psk_ref[PSK_REF_LEN];
 	struct finish_message m = {.key = *identity_public(config->identity), .tlvs = config->request};
 	m.psk_ref = psk_ref;
-	m.pad_ref = no_pad;
+	m.pad_ref = w->pad_ref;
+	memset(w->pad_ref, 0, sizeof w->pad_ref);
 	if (e == OK)
 		e = schedule_psk_ref(psk_ref, config->psk);
+	if (e == OK && config->take_pad)
+		e = config->take_pad(config->context, w->pad_secret, w->pad_ref);
 	if (e == OK)
 		e = prove_initiator(w, &m, config, rng);
 	if (e == OK)

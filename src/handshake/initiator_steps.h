@@ -37,8 +37,8 @@ void init_state_wipe(struct init_state *state);
 
 /*
  * Checks a whole Resp and builds Finish. ERR_AUTH: the box does not open, the key is not the
- * pinned one, or a proof is bad; ERR_FORMAT: suite or layout; ERR_CRYPTO. On error state is wiped,
- * nothing else has changed.
+ * pinned one, or a proof is bad; ERR_FORMAT: suite or layout; ERR_CRYPTO; what take_pad returned. On
+ * error state is wiped, nothing else has changed (but that a secret of the pad may have been taken).
  */
 enum err finish_make(struct finish_state *state, const struct init_state *init, const struct initiator_config *config,
 	const struct hs_message *resp, const struct rng *rng);

@@ -19,7 +19,14 @@ struct responder;
 struct responder_verdict {
 	bool authorised;
 	const uint8_t *psk;          /* PSK_LEN bytes that this peer must use, or NULL: it must use none */
+	bool requires_pad;           /* it must use a secret of the pad; else it must use none */
 	struct reject_reason reason; /* when not authorised */
+};
+
+/* What an initiator that has proven all it must has asked for. Borrowed for the call. */
+struct responder_claim {
+	struct view request;    /* TLVs */
+	const uint8_t *pad_ref; /* PAD_REF_LEN bytes: the secret there has been used; NULL: no pad */
 };
 
 struct responder_config {
@@ -33,9 +40,17 @@ struct responder_config {
 		void *context, const struct sig_public *key, const uint8_t key_id[KEY_ID_LEN]);
 	/* A random index that no session at this end uses. */
 	uint32_t (*new_index)(void *context);
-	/* All is in order: the last word on an initiator, whose PSK has proven right, before there is a session; here
-	 * an address is given. Not OK: it is refused with *reason. NULL: everyone is admitted. */
-	enum err (*admit)(void *context, const uint8_t key_id[KEY_ID_LEN], struct reject_reason *reason);
+	/* The secret that pad_ref names, of the pad that this peer must use; nothing is recorded yet: whoever names it
+	 * has not proven to have it. ERR_NOT_FOUND: another pad's; ERR_REPLAY: not after all that was seen of the pad;
+	 * ERR_FORMAT: no such place; whatever else goes wrong. The initiator is refused, and told. Must be there where
+	 * a verdict requires a pad. */
+	enum err (*find_pad)(void *context, const uint8_t key_id[static KEY_ID_LEN],
+		const uint8_t pad_ref[static PAD_REF_LEN], uint8_t secret[static PAD_SECRET_LEN]);
+	/* All is in order: the last word on an initiator, whose PSK and pad have proven right, before there is a
+	 * session; here an address is given, and the pad's secret recorded as used. Not OK: it is refused with *reason.
+	 * NULL: everyone is admitted. */
+	enum err (*admit)(void *context, const uint8_t key_id[static KEY_ID_LEN], const struct responder_claim *claim,
+		struct reject_reason *reason);
 	/* A finished session. Called once, before anything else of it happens. `proven`: the address that Resp went
 	 * to, and that is proven by that; the last part of Finish may have come from another. */
 	void (*established)(void *context, const struct hs_result *result, const struct addr *proven);

@@ -131,6 +131,7 @@ struct finish_work {
 	uint8_t key_id[KEY_ID_LEN];
 	uint8_t t[HASH_LEN], k_fi[HASH_LEN], fin[HASH_LEN], h5[HASH_LEN], h6[HASH_LEN];
 	struct hs_session_keys session;
+	uint8_t pad_secret[PAD_SECRET_LEN];
 	struct finish_message m; /* borrows from plain */
 	struct responder_verdict verdict;
 };
@@ -157,6 +158,59 @@ static enum err open_finish(struct finish_work *w, const struct resp_state *stat
 	return e;
 }
 
+static void refuse(struct reject_reason *ret, enum reject_code code, const char *text)
+{
+	*ret = (struct reject_reason){.code = code};
+	memcpy(ret->text, text, strlen(text) + 1); /* all of ours are short */
+}
+
+/* Exactly the PSK that is configured. */
+static enum err judge_psk(const struct finish_work *w, struct reject_reason *ret_refused)
+{
+	uint8_t psk_ref[PSK_REF_LEN];
+	enum err e = schedule_psk_ref(psk_ref, w->verdict.psk);
+	if (e != OK || secret_equal(psk_ref, w->m.psk_ref, PSK_REF_LEN))
+		return e;
+	if (!w->verdict.psk)
+		refuse(ret_refused, REJECT_PSK, "no pre-shared key is configured for this peer here");
+	else if (secret_is_zero(w->m.psk_ref, PSK_REF_LEN))
+		refuse(ret_refused, REJECT_PSK, "a pre-shared key is required");
+	else
+		refuse(ret_refused, REJECT_PSK, "the pre-shared key is another one here");
+	return OK;
+}
+
+static const char *pad_error_text(enum err e)
+{
+	if (e == ERR_NOT_FOUND)
+		return "the one-time pad is another one here";
+	if (e == ERR_REPLAY)
+		return "this place of the one-time pad was passed before: the initiator's ledger is old; "
+		       "see jorm pad advance";
+	if (e == ERR_FORMAT)
+		return "there is no such place in the one-time pad here: its size differs";
+	return "the one-time pad cannot be used here: the responder's log says why";
+}
+
+/* A secret of the pad exactly where one is configured: fetched, not recorded. */
+static void judge_pad(struct finish_work *w, struct reject_reason *ret_refused, const struct responder_config *config)
+{
+	bool is_named = !secret_is_zero(w->m.pad_ref, PAD_REF_LEN);
+	if (!is_named && !w->verdict.requires_pad)
+		return;
+	if (!w->verdict.requires_pad) {
+		refuse(ret_refused, REJECT_PAD, "no one-time pad is configured for this peer here");
+		return;
+	}
+	if (!is_named) {
+		refuse(ret_refused, REJECT_PAD, "a one-time pad is required");
+		return;
+	}
+	enum err e = config->find_pad(config->context, w->key_id, w->m.pad_ref, w->pad_secret);
+	if (e != OK)
+		refuse(ret_refused, REJECT_PAD, pad_error_text(e));
+}
+
 /* Is the peer welcome, with exactly the PSK and pad that this end's configuration requires of it?
  * *ret_refused says why not (*ret_refused.code is 0 when it is). */
 static enum err judge(struct finish_work *w, struct reject_reason *ret_refused, const struct responder_config *config)
@@ -169,38 +223,26 @@ static enum err judge(struct finish_work *w, struct reject_reason *ret_refused, 
 			ret_refused->code = REJECT_UNAUTHORISED;
 		return OK;
 	}
-	uint8_t psk_ref[PSK_REF_LEN];
-	enum err e = schedule_psk_ref(psk_ref, w->verdict.psk);
-	if (e != OK)
-		return e;
-	const char *text = NULL;
-	if (!secret_equal(psk_ref, w->m.psk_ref, PSK_REF_LEN)) {
-		ret_refused->code = REJECT_PSK;
-		if (!w->verdict.psk)
-			text = "no pre-shared key is configured for this peer here";
-		else if (secret_is_zero(w->m.psk_ref, PSK_REF_LEN))
-			text = "a pre-shared key is required";
-		else
-			text = "the pre-shared key is another one here";
-	} else if (!secret_is_zero(w->m.pad_ref, PAD_REF_LEN)) {
-		ret_refused->code = REJECT_PAD;
-		text = "no one-time pad is configured for this peer here";
-	}
-	if (text)
-		memcpy(ret_refused->text, text, strlen(text) + 1);
-	return OK;
+	enum err e = judge_psk(w, ret_refused);
+	if (e == OK && ret_refused->code == 0)
+		judge_pad(w, ret_refused, config);
+	return e;
 }
 
-/* T, fin_I, h6, and the session's keys. */
-static enum err derive_session(struct finish_work *w, const struct resp_state *state)
+/* T, fin_I, h6, and the session's keys. ERR_AUTH with *ret_refused filled: whoever signed has another pad. */
+static enum err derive_session(struct finish_work *w, struct reject_reason *ret_refused, const struct resp_state *state)
 {
-	enum err e = schedule_t(w->t, state->keys.s, w->verdict.psk, NULL);
+	const uint8_t *pad_secret = w->verdict.requires_pad ? w->pad_secret : NULL;
+	enum err e = schedule_t(w->t, state->keys.s, w->verdict.psk, pad_secret);
 	if (e == OK)
 		e = schedule_k_fi(w->k_fi, w->t);
 	if (e == OK)
 		e = schedule_fin(w->fin, w->k_fi, w->h5, w->m.sig);
-	if (e == OK && !secret_equal(w->fin, w->m.fin, HASH_LEN))
+	if (e == OK && !secret_equal(w->fin, w->m.fin, HASH_LEN)) {
 		e = ERR_AUTH;
+		if (pad_secret)
+			refuse(ret_refused, REJECT_PAD, "the bytes of the one-time pad are not the same at both ends");
+	}
 	if (e == OK)
 		e = schedule_next(w->h6, w->h5, w->m.sig, w->fin);
 	if (e == OK)
@@ -217,6 +259,7 @@ static void fill_result(struct hs_result *ret, const struct finish_work *w, cons
 		.suite = state->suite,
 		.peer_alg = w->m.key.alg,
 		.has_psk = w->verdict.psk != NULL,
+		.has_pad = w->verdict.requires_pad,
 		.request_len = (uint16_t)w->m.tlvs.len,
 	};
 	memcpy(ret->peer_key_id, w->key_id, KEY_ID_LEN);
@@ -245,24 +288,32 @@ static enum err make_reject(
 	return e;
 }
 
+/* The owner's last word. */
+static enum err admit(struct finish_work *w, struct reject_reason *ret_refused, const struct responder_config *config)
+{
+	const struct responder_claim claim = {
+		.request = w->m.tlvs, .pad_ref = w->verdict.requires_pad ? w->m.pad_ref : NULL};
+	enum err e = config->admit ? config->admit(config->context, w->key_id, &claim, ret_refused) : OK;
+	if (e != OK && ret_refused->code == 0)
+		ret_refused->code = REJECT_CONFIG;
+	return e;
+}
+
 static enum err check_finish(struct finish_work *w, struct hs_bytes *reject, const struct resp_state *state,
 	const struct responder_config *config, struct view finish)
 {
-	struct reject_reason refused;
+	struct reject_reason refused = {0};
 	enum err e = open_finish(w, state, config, finish);
 	if (e == OK)
 		e = judge(w, &refused, config);
-	if (e == OK && refused.code != 0) {
-		e = make_reject(reject, state, &refused, finish);
-		return e == OK ? ERR_AUTH : e;
-	}
-	if (e == OK)
-		e = derive_session(w, state);
-	if (e == OK && config->admit && config->admit(config->context, w->key_id, &refused) != OK) {
-		e = make_reject(reject, state, &refused, finish);
-		return e == OK ? ERR_AUTH : e;
-	}
-	return e;
+	if (e == OK && refused.code == 0)
+		e = derive_session(w, &refused, state);
+	if (e == OK && refused.code == 0)
+		e = admit(w, &refused, config);
+	if (refused.code == 0)
+		return e;
+	e = make_reject(reject, state, &refused, finish);
+	return e == OK ? ERR_AUTH : e;
 }
 
 enum err finish_check(struct hs_result *ret, struct hs_bytes *reject, const struct resp_state *state,

@@ -18,7 +18,7 @@ struct hs_result {
 	enum cipher suite;
 	enum sig_alg peer_alg;
 	uint8_t peer_key_id[KEY_ID_LEN];
-	bool has_psk;
+	bool has_psk, has_pad; /* what T was made with besides the key exchange */
 	uint8_t k_i2r[AEAD_KEY_LEN], k_r2i[AEAD_KEY_LEN];
 	uint8_t rekey_0[HASH_LEN];
 	uint8_t h6[HASH_LEN];

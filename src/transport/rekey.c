@@ -8,11 +8,11 @@
 
 struct rekey_start {
 	struct kem_key *kem;
-	uint8_t dh_private[DH_LEN];
+	uint8_t dh_private[DH_LEN], pad_secret[PAD_SECRET_LEN]; /* zeros: no pad */
 	struct rekey1_body rekey1;
 };
 
-/* ML-KEM secret || X25519 secret || pad secret (64 zeros: this version has no pads) */
+/* ML-KEM secret || X25519 secret || pad secret (64 zeros: no pad) */
 struct rekey_ikm {
 	uint8_t kem[KEM_SECRET_LEN], dh[DH_LEN], pad[PAD_SECRET_LEN];
 };
@@ -26,7 +26,8 @@ void rekey_abandon(struct rekey_start *start)
 	free(start);
 }
 
-enum err rekey_begin(struct rekey_start **ret, struct rekey1_body *rekey1, uint32_t index, const struct rng *rng)
+enum err rekey_begin(struct rekey_start **ret, struct rekey1_body *rekey1, uint32_t index, const struct rekey_pad *pad,
+	const struct rng *rng)
 {
 	struct rekey_start *s = calloc(1, sizeof *s);
 	if (!s)
@@ -37,6 +38,8 @@ enum err rekey_begin(struct rekey_start **ret, struct rekey1_body *rekey1, uint3
 	enum err err = dh_public(s->rekey1.epk, s->dh_private);
 	if (err == OK)
 		err = kem_generate(&s->kem, s->rekey1.ek, seed);
+	if (err == OK && pad)
+		err = pad->take(pad->context, s->pad_secret, s->rekey1.pad_ref);
 	secret_wipe(seed, sizeof seed);
 	if (err != OK) {
 		rekey_abandon(s);
@@ -83,15 +86,15 @@ static enum err derive(const struct epoch *now, struct view rekey1, struct view 
 	return err;
 }
 
-enum err rekey_answer(const struct epoch *now, struct view rekey1, uint32_t index, const struct rng *rng,
-	struct rekey2_body *rekey2, struct epoch *next)
+enum err rekey_answer(const struct epoch *now, struct view rekey1, uint32_t index, const struct rekey_pad *pad,
+	const struct rng *rng, struct rekey2_body *rekey2, struct epoch *next)
 {
-	static const uint8_t no_pad[PAD_REF_LEN];
 	if (rekey1.len != REKEY1_LEN)
 		return ERR_FORMAT;
 	const struct rekey1_body *one = rekey1.data; /* byte arrays only: no alignment */
-	if (memcmp(one->pad_ref, no_pad, sizeof no_pad) != 0)
-		return ERR_FORMAT; /* names a pad; none is configured */
+	bool names_pad = !secret_is_zero(one->pad_ref, PAD_REF_LEN);
+	if (names_pad != (pad != NULL))
+		return ERR_FORMAT;
 
 	struct rekey_ikm ikm = {0};
 	struct rekey2_body two;
@@ -101,6 +104,8 @@ enum err rekey_answer(const struct epoch *now, struct view rekey1, uint32_t inde
 	enum err err = kem_encapsulate(two.ct, ikm.kem, one->ek, entropy);
 	if (err == OK)
 		err = dh_answer(two.epk, ikm.dh, dh_private, one->epk);
+	if (err == OK && pad)
+		err = pad->find(pad->context, one->pad_ref, ikm.pad);
 	if (err == OK) {
 		le32_put(two.index, index);
 		err = derive(now, rekey1, VIEW(&two, sizeof two), &ikm, next);
@@ -118,7 +123,8 @@ enum err rekey_finish(const struct rekey_start *start, const struct epoch *now, 
 	if (rekey2.len != REKEY2_LEN)
 		return ERR_FORMAT;
 	const struct rekey2_body *two = rekey2.data;
-	struct rekey_ikm ikm = {0};
+	struct rekey_ikm ikm;
+	memcpy(ikm.pad, start->pad_secret, sizeof ikm.pad);
 	enum err err = kem_decapsulate(ikm.kem, start->kem, two->ct);
 	if (err == OK)
 		err = dh_derive(ikm.dh, start->dh_private, two->epk);

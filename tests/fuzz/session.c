@@ -184,7 +184,7 @@ static void receive_rekey(uint16_t ack, struct view changes)
 	struct rekey1_body one;
 	rekey_abandon(target.rekey);
 	target.rekey = NULL;
-	MUST(rekey_begin(&target.rekey, &one, 0x3333, &rng) == OK);
+	MUST(rekey_begin(&target.rekey, &one, 0x3333, NULL, &rng) == OK);
 	struct reader r = reader_of(changes.data, changes.len);
 	while (reader_left(&r) >= 3) {
 		uint16_t place = reader_u16(&r);

@@ -64,16 +64,16 @@ static void check_rekey(json_t *vector)
 	script_add(&answerer, in, "x25519_answerer");
 	script_add(&answerer, in, "kem_m");
 
-	assert_int_equal(rekey_begin(&start, &one, (uint32_t)number(in, "index_starter"), &starter_rng), OK);
+	assert_int_equal(rekey_begin(&start, &one, (uint32_t)number(in, "index_starter"), NULL, &starter_rng), OK);
 	uint32_t index = (uint32_t)number(in, "index_answerer");
 	if (bytes(in, "pad_secret").len) { /* not in this version: a Rekey1 that names a pad is refused */
-		assert_int_equal(rekey_answer(&now, VIEW(rekey1.data, rekey1.len), index, &answerer_rng, &two, &next),
+		assert_int_equal(rekey_answer(&now, VIEW(rekey1.data, rekey1.len), index, NULL, &answerer_rng, &two, &next),
 			ERR_FORMAT);
 		rekey_abandon(start);
 		return;
 	}
 	assert_bytes(&one, sizeof one, vector, "rekey1");
-	assert_int_equal(rekey_answer(&now, VIEW(&one, sizeof one), index, &answerer_rng, &two, &next), OK);
+	assert_int_equal(rekey_answer(&now, VIEW(&one, sizeof one), index, NULL, &answerer_rng, &two, &next), OK);
 	assert_bytes(&two, sizeof two, vector, "rekey2");
 	assert_epoch(&next, vector);
 	memset(&next, 0, sizeof next);

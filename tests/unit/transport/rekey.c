@@ -27,7 +27,7 @@ static struct exchange *begin(uint64_t number)
 	x->seed.state = number;
 	x->rng = seeded_rng(&x->seed);
 	seeded_bytes(&x->seed, &x->now, sizeof x->now);
-	assert_err(rekey_begin(&x->start, &x->one, 0xabcd0001, &x->rng), OK);
+	assert_err(rekey_begin(&x->start, &x->one, 0xabcd0001, NULL, &x->rng), OK);
 	return x;
 }
 
@@ -39,7 +39,7 @@ static void end(struct exchange *x)
 
 static enum err answer(struct exchange *x)
 {
-	return rekey_answer(&x->now, VIEW(&x->one, sizeof x->one), 0xabcd0002, &x->rng, &x->two, &x->at_answerer);
+	return rekey_answer(&x->now, VIEW(&x->one, sizeof x->one), 0xabcd0002, NULL, &x->rng, &x->two, &x->at_answerer);
 }
 
 static enum err finish(struct exchange *x)
@@ -140,7 +140,7 @@ static void test_other_lengths_are_refused(void **state)
 		if (len == REKEY1_LEN)
 			continue;
 		uint8_t *body = calloc(1, len + 1);
-		assert_err(rekey_answer(&x->now, VIEW(body, len), 1, &x->rng, &x->two, &x->at_answerer), ERR_FORMAT);
+		assert_err(rekey_answer(&x->now, VIEW(body, len), 1, NULL, &x->rng, &x->two, &x->at_answerer), ERR_FORMAT);
 		assert_int_equal(rekey1_index(VIEW(body, len)), 0);
 		if (len != REKEY2_LEN) {
 			assert_err(rekey_finish(x->start, &x->now, VIEW(body, len), &x->at_answerer), ERR_FORMAT);
