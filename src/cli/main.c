@@ -65,6 +65,9 @@ static const struct command commands[] = {
 		"\n"
 		"  -f, --free ADDRESS   take this address back; ends the session of whoever has it\n"
 		"  -j, --json           JSON in place of a table\n"},
+	{"pad", cli_pad, "new|info|check|split|advance FILE [...]", "make one-time pads, and look after them",
+		"A pad is a file of random bytes that both ends of one link have, and nobody else. For Pad in "
+		"jorm.conf(5).\n"},
 	{"version", cli_version, "", "print the version", ""},
 	{"help", cli_help_command, "[COMMAND]", "print this, or the help of a command", ""},
 };
