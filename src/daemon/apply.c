@@ -99,6 +99,8 @@ static enum err plan_make(struct plan *plan, struct daemon *d)
 		if (accepted)
 			add_accepted(plan, accepted);
 	}
+	if (c->layer == 2)
+		plan->n_routes = 0; /* without a gateway they lead nowhere */
 	for (size_t i = 0; i < plan->n_routes; i++) {
 		plan->default_v4 |= plan->routes[i].bits == 0 && plan->routes[i].v4;
 		plan->default_v6 |= plan->routes[i].bits == 0 && !plan->routes[i].v4;

@@ -2,8 +2,8 @@
 #pragma once
 
 #define DROP_LIST(X)                                                                                                   \
-	X(NO_ROUTE, "no_route", "packet for an address that no peer has")                                              \
-	X(BAD_PACKET, "bad_packet", "packet from the host that is no sound IP packet")                                 \
+	X(NO_ROUTE, "no_route", "packet for an address that no peer has, or for all while there is nobody")            \
+	X(BAD_PACKET, "bad_packet", "packet from the host that is no sound IP packet or Ethernet frame")               \
 	X(NO_SESSION, "no_session", "packet for a peer without a session, and its queue was full")                     \
 	X(UNPROVEN_PATH, "unproven_path", "more than three times what a new address has sent")                         \
 	X(SEND, "send_failed", "datagram that the kernel refused to send")                                             \
@@ -15,6 +15,12 @@
 	X(BAD_FRAME, "bad_frame", "authentic datagram with a malformed frame")                                         \
 	X(BAD_SOURCE, "bad_source", "packet from an address that is not its peer's")                                   \
 	X(BETWEEN_PEERS, "between_peers", "packet from one peer to another, which ClientToClient forbids")             \
+	X(LAYER, "other_layer", "IP packet or Ethernet frame from a peer, where the tunnel carries the other")         \
+	X(BAD_MAC, "bad_mac", "frame from a peer with a source that no station has, or with this host's own")          \
+	X(MAC_TAKEN, "mac_taken", "frame from a peer with a source that was heard elsewhere just before")             \
+	X(LINK_LOCAL, "link_local", "frame for a group that bridges do not pass on")                                   \
+	X(SAME_SIDE, "same_side", "frame for a station on the side that it came from")                                 \
+	X(FLOOD, "flood_limit", "broadcast, multicast or frame for an unknown station, over its sender's limit")       \
 	X(BAD_INNER, "bad_inner", "packet from a peer that lies about its lengths or checksum")                        \
 	X(FRAGMENT, "fragment", "part of a packet that contradicts the others, or twice")                              \
 	X(EXPIRED_KEYS, "expired_keys", "frame that old keys may not carry")                                           \

@@ -102,6 +102,8 @@ enum err engine_new(struct engine **ret, const struct engine_config *config, con
 		err = trie_new(&e->trie);
 	if (err == OK)
 		err = index_new(&e->index);
+	if (err == OK && config->is_layer2)
+		err = bridge_new(&e->bridge, config->mac, rng);
 	if (err == OK)
 		err = handout_init(e, config);
 	if (err == OK && config->identity)
@@ -122,6 +124,7 @@ void engine_reclaim(struct engine *e)
 	if (!e->removed_routes && !e->removed_peers)
 		return;
 	grace_wait();
+	bridge_forget(e, e->removed_peers);
 	while (e->removed_routes) {
 		struct route *next = e->removed_routes->next_removed;
 		free(e->removed_routes);
@@ -139,6 +142,8 @@ void engine_free(struct engine *e)
 {
 	if (!e)
 		return;
+	bridge_free(e->bridge);
+	e->bridge = NULL;
 	registry_free(e);
 	if (e->index)
 		engine_reclaim(e);
@@ -240,6 +245,7 @@ usec engine_tick(struct engine *e, usec now)
 	for (uint32_t n = e->timers.count; n > 0 && (first = timers_first(&e->timers)) && first->due <= now; n--)
 		peer_tick((struct peer *)((char *)first - offsetof(struct peer, timer)), now);
 	engine_reclaim(e);
+	bridge_tick(e, now);
 	first = timers_first(&e->timers);
 	return first && first->due < e->responder_due ? first->due : e->responder_due;
 }

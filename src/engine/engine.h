@@ -19,6 +19,7 @@
 #include "transport/padding.h"
 #include "transport/protection.h"
 #include "wire/accept.h"
+#include "wire/ether.h"
 #include "wire/wire.h"
 
 #include <sys/uio.h>
@@ -41,6 +42,7 @@ enum event_kind {
 	EVENT_WANTED,    /* packets wait for a session with peer `peer` */
 	EVENT_MOVED,     /* a newest datagram of keys `index` came from another address */
 	EVENT_HEARD,     /* something authentic came under keys that wait for it */
+	EVENT_LAYER,     /* peer `peer` sends frames of another layer */
 	EVENT_TOO_BIG,   /* the kernel refused a datagram to peer `peer` as too large */
 };
 struct event {
@@ -79,6 +81,7 @@ enum notice {
 	NOTICE_PATH,
 	NOTICE_LEASE,
 	NOTICE_PAD, /* it runs out, or its state is old */
+	NOTICE_LAYER,
 };
 struct engine_host {
 	/* The MTU of the interface that leads to an address; 1500 if unknown. */
@@ -112,7 +115,9 @@ struct engine_config {
 	size_t n_pools;
 	const struct prefix *own; /* addresses of the interface, which are never handed out; copied */
 	size_t n_own;
-	struct accept push;   /* what clients are told besides their addresses */
+	struct accept push;             /* what clients are told besides their addresses */
+	bool is_layer2;                 /* Ethernet frames in place of IP packets; stays as it is */
+	uint8_t mac[ETHER_ADDRESS_LEN]; /* of the interface, at layer 2 */
 	bool are_peers_apart; /* packets from one peer to another are dropped */
 	struct engine_host host;
 };
@@ -205,6 +210,7 @@ struct peer_status {
 	uint32_t path_plain; /* largest plaintext; 0 without a session */
 	uint32_t path_mtu;   /* the outer packet's size that goes with it */
 	uint32_t epoch;      /* rekeys since the handshake */
+	uint32_t stations;   /* that are known behind it, at layer 2 */
 	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;
 	char rejected[200 + 1];         /* why the peer refused us last; empty */
 	const struct prefix *addresses; /* handed out to it, or, where we are the client, to us */
@@ -213,6 +219,8 @@ struct peer_status {
 uint32_t engine_peer_count(const struct engine *e);
 /* false: no such peer (any more). */
 bool engine_peer_status(const struct engine *e, uint32_t peer, struct peer_status *ret);
+/* How many stations are known at this host's own side, at layer 2. */
+uint32_t engine_own_stations(const struct engine *e);
 uint64_t engine_drops(const struct engine *e, enum drop drop); /* all lanes */
 
 /* What a peer has handed out to us, less what is not taken; NULL: nothing. Until the next call that changes something.

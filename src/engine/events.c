@@ -187,6 +187,13 @@ static void on_too_big(struct peer *p, usec now)
 	peer_wake(p, now);
 }
 
+static void on_layer(struct peer *p)
+{
+	bool is_layer2 = p->engine->bridge;
+	peer_notice(p, NOTICE_LAYER, "%s sends %s, but this tunnel carries %s: write the same Layer at both ends",
+		p->name, is_layer2 ? "IP packets" : "Ethernet frames", is_layer2 ? "Ethernet frames" : "IP packets");
+}
+
 static void on_wanted(struct peer *p, usec now)
 {
 	atomic_store(&p->is_wanted, false);
@@ -222,7 +229,9 @@ void engine_event(struct engine *e, const struct event *event, bool under_load, 
 		return;
 	}
 	on_heard(p, s, keys, now);
-	if (event->kind == EVENT_CONTROL)
+	if (event->kind == EVENT_LAYER)
+		on_layer(p);
+	else if (event->kind == EVENT_CONTROL)
 		on_control(p, s, event, now);
 	else if (event->kind == EVENT_PROBE)
 		on_probe(p, event, now);

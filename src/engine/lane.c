@@ -3,7 +3,6 @@
 #include "engine/grace.h"
 #include "engine/lane_private.h"
 #include "engine/private.h"
-#include "transport/segment.h"
 
 #include <stdlib.h>
 
@@ -51,12 +50,13 @@ enum err lane_new(struct lane **ret, struct engine *e, uint32_t number, const st
 	lane->engine = e;
 	lane->number = number;
 	lane->io = *io;
+	if (e->bridge)
+		lane->whole = malloc(sizeof lane->scratch);
 	lane->noise = (struct rng){.fill = take_noise, .context = lane};
 	lane->sealing = (struct sealing){.lane = number, .noise = &lane->noise, .found = lane->found};
-	enum err err = poly1305_new(&lane->sealing.mac);
+	enum err err = e->bridge && !lane->whole ? ERR_NOMEM : poly1305_new(&lane->sealing.mac);
 	if (err != OK) {
-		free(lane->buffer);
-		free(lane);
+		lane_free(lane);
 		return err;
 	}
 	joiner_init(&lane->join, (struct join_output){.deliver = on_join, .context = lane}, io->joins_udp);
@@ -70,6 +70,9 @@ void lane_free(struct lane *lane)
 		return;
 	secret_wipe(lane->buffer, BUFFER_LEN);
 	free(lane->buffer);
+	if (lane->whole)
+		secret_wipe(lane->whole, sizeof lane->scratch);
+	free(lane->whole);
 	poly1305_free(lane->sealing.mac);
 	secret_wipe(lane, sizeof *lane);
 	free(lane);
@@ -221,6 +224,13 @@ static uint8_t *next_frame(struct lane *lane)
 	return lane->buffer + lane->end + DATA_HEADER_LEN + lane->prefix;
 }
 
+/* The header of the frame that the next segment is in. */
+static void put_header(const struct lane *lane, uint8_t *frame, const struct segmenter *s, size_t len)
+{
+	frame_put_header(
+		frame, lane->engine->bridge ? FRAME_ETHERNET : FRAME_IP, s->partial ? FRAME_FLAG_CSUM_PARTIAL : 0, len);
+}
+
 /* A packet that fits goes into the open datagram, beside others, while it has room. */
 static void add_small(struct lane *lane, struct segmenter *s)
 {
@@ -230,7 +240,7 @@ static void add_small(struct lane *lane, struct segmenter *s)
 	make_room(lane);
 	uint8_t *frame = next_frame(lane) + lane->open_len;
 	size_t len = segmenter_next(s, frame + FRAME_HEADER_LEN);
-	frame_put_header(frame, FRAME_IP, s->partial ? FRAME_FLAG_CSUM_PARTIAL : 0, len);
+	put_header(lane, frame, s, len);
 	lane->open_len += need;
 }
 
@@ -247,7 +257,7 @@ static void add_segments(struct lane *lane, struct segmenter *s)
 		size_t len = segmenter_next(s, frame + FRAME_HEADER_LEN);
 		if (len == 0)
 			return;
-		frame_put_header(frame, FRAME_IP, s->partial ? FRAME_FLAG_CSUM_PARTIAL : 0, len);
+		put_header(lane, frame, s, len);
 		seal_at_end(lane, FRAME_HEADER_LEN + len,
 			is_bucket ? bucket : lane_padded(lane, headers + len, lane->plain_max));
 	}
@@ -291,9 +301,29 @@ static void want_session(
 	}
 }
 
+void lane_send(struct lane *lane, struct peer *p, struct segmenter *s, const struct virtio_net_hdr *header,
+	const uint8_t *packet, size_t len)
+{
+	if (!batch_direct(lane, p)) {
+		want_session(lane, p, header, packet, len);
+		return;
+	}
+	note_sent(lane, p, s->count);
+	if (lane->prefix + FRAME_HEADER_LEN + s->largest > lane->plain_max)
+		add_fragments(lane, s);
+	else if (s->count > 1)
+		add_segments(lane, s);
+	else
+		add_small(lane, s);
+}
+
 void lane_packet(struct lane *lane, const struct virtio_net_hdr *header, uint8_t *packet, size_t len)
 {
 	struct segmenter s;
+	if (lane->engine->bridge) {
+		bridge_packet(lane, header, packet, len);
+		return;
+	}
 	if (segmenter_init(&s, header, packet, len) != OK) {
 		lane_drop(lane, DROP_BAD_PACKET);
 		return;
@@ -303,17 +333,17 @@ void lane_packet(struct lane *lane, const struct virtio_net_hdr *header, uint8_t
 		lane_drop(lane, DROP_NO_ROUTE);
 		return;
 	}
-	if (!batch_direct(lane, p)) {
-		want_session(lane, p, header, packet, len);
-		return;
-	}
-	note_sent(lane, p, s.count);
-	if (lane->prefix + FRAME_HEADER_LEN + s.largest > lane->plain_max)
-		add_fragments(lane, &s);
-	else if (s.count > 1)
-		add_segments(lane, &s);
-	else
-		add_small(lane, &s);
+	lane_send(lane, p, &s, header, packet, len);
+}
+
+void lane_staged(struct lane *lane, struct peer *p, const struct virtio_net_hdr *header, uint8_t *packet, size_t len)
+{
+	struct segmenter s;
+	struct ether_frame ether;
+	if (!lane->engine->bridge) /* routes may have changed meanwhile */
+		lane_packet(lane, header, packet, len);
+	else if (ether_parse(&ether, packet, len) == OK && segmenter_init_frame(&s, header, &ether, packet, len) == OK)
+		lane_send(lane, p, &s, header, packet, len);
 }
 
 void lane_end(struct lane *lane)
@@ -324,6 +354,7 @@ void lane_end(struct lane *lane)
 	lane->route = NULL;
 	lane->source_peer = NULL;
 	lane->has_destination = false;
+	lane->learned_at = lane->found_at = NULL;
 	lane->receive_keys = NULL;
 	grace_read_end();
 }

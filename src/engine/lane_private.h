@@ -5,6 +5,7 @@
 #include "engine/peer.h"
 #include "transport/join.h"
 #include "transport/sealing.h"
+#include "transport/segment.h"
 
 /* What has come from one peer and is not yet noted there. */
 struct tally {
@@ -46,15 +47,26 @@ struct lane {
 	struct peer *source_peer;  /* of the last packet whose source was checked ... */
 	bool source_v4;
 	uint8_t source[16]; /* ... and that source */
+	/* At layer 2: the last station that was learned, and where; the last that was found, and where. */
+	struct port *learned_at, *found_at;
+	struct mac_key learned, found_key;
 	bool has_destination, destination_v4;
 	uint8_t destination[16]; /* of the last packet that was found to be for no peer, while peers are kept apart */
 
 	_Atomic uint64_t drops[DROP_COUNT]; /* written by this lane only */
 	uint8_t scratch[65536];
+	uint8_t *whole; /* at layer 2: room for a frame that came in parts */
 };
 
 enum err lane_new(struct lane **ret, struct engine *e, uint32_t number, const struct lane_io *io);
 void lane_free(struct lane *lane);
+
+/* A packet or frame, which `s` cuts, goes to a peer; where that has no session, it waits for one. */
+void lane_send(struct lane *lane, struct peer *p, struct segmenter *s, const struct virtio_net_hdr *header,
+	const uint8_t *packet, size_t len);
+/* One that waited for a session with that peer, and goes there whoever else it was for. */
+void lane_staged(
+	struct lane *lane, struct peer *p, const struct virtio_net_hdr *header, uint8_t *packet, size_t len);
 
 static inline void lane_drop(struct lane *lane, enum drop why)
 {

@@ -60,7 +60,7 @@ static uint32_t bucket_of(const struct macs *m, const struct mac_key *key)
 static struct entry *find(const struct macs *m, const struct mac_key *key)
 {
 	struct entry *e = atomic_load_explicit(&m->buckets[bucket_of(m, key)], memory_order_acquire);
-	while (e && (e->key.vlan != key->vlan || memcmp(e->key.address, key->address, ETHER_ADDRESS_LEN) != 0))
+	while (e && !mac_key_equal(&e->key, key))
 		e = atomic_load_explicit(&e->next, memory_order_acquire);
 	return e;
 }

@@ -37,6 +37,11 @@ struct mac_key {
 	uint8_t address[ETHER_ADDRESS_LEN];
 };
 
+static inline bool mac_key_equal(const struct mac_key *a, const struct mac_key *b)
+{
+	return a->vlan == b->vlan && memcmp(a->address, b->address, ETHER_ADDRESS_LEN) == 0;
+}
+
 struct macs;
 
 enum err macs_new(struct macs **ret, const struct rng *rng);

@@ -29,6 +29,7 @@ enum err peer_new(struct peer **ret, struct engine *e, const struct peer_config 
 		return ERR_NOMEM;
 	p->engine = e;
 	p->number = number;
+	p->port.peer = p;
 	memcpy(p->key_id, config->key_id, KEY_ID_LEN);
 	peer_configure(p, config);
 	p->must_connect = config->initiates;
@@ -120,11 +121,12 @@ void peer_set_route(struct peer *p, const struct endpoint *to, bool is_proven, u
 	peer_wake(p, now);
 }
 
-/* The largest packet that fits one datagram. */
+/* The largest packet that fits one datagram; at layer 2 that of a frame without a tag. */
 static uint32_t inner_max(const struct peer *p)
 {
 	size_t prefix = p->active ? keys_prefix(p->active->current) : 0;
-	return p->path.found - FRAME_HEADER_LEN - (uint32_t)prefix;
+	uint32_t link = p->engine->bridge ? ETHER_HEADER_LEN : 0;
+	return p->path.found - FRAME_HEADER_LEN - (uint32_t)prefix - link;
 }
 
 void peer_publish_path(struct peer *p)

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "engine/bridge.h"
 #include "engine/engine.h"
 #include "engine/index.h"
 #include "engine/leases.h"
@@ -66,6 +67,7 @@ struct peer {
 	_Atomic usec last_receive, last_send, last_receive_packet, last_send_packet;
 	_Atomic usec owed_since;       /* a packet came then, nothing was sent since; 0: nothing is owed */
 	_Atomic usec unanswered_since; /* something was sent then, nothing heard since; 0: all answered */
+	struct port port;              /* at layer 2 */
 	_Atomic bool sent_large;       /* since the path was last confirmed */
 	_Atomic uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;
 	pthread_mutex_t lock; /* staged packets, fragments: off the fast path */

@@ -20,6 +20,7 @@ struct engine {
 	struct rng rng;
 	struct trie *trie;
 	struct index *index;
+	struct bridge *bridge; /* NULL: layer 3 */
 	struct responder *responder;
 	struct lane **lanes; /* n_lanes + 1; the control thread's last */
 

@@ -28,6 +28,18 @@ static void post_frame(struct lane *lane, const struct arrival *a, enum event_ki
 	lane_post(lane, &event);
 }
 
+static void post_arrival(struct lane *lane, const struct arrival *a, enum event_kind kind, size_t wire)
+{
+	struct event event = {.kind = kind,
+		.index = keys_local_index(a->keys),
+		.peer = a->peer->number,
+		.counter = a->counter,
+		.from = *a->from,
+		.len = (uint16_t)(wire < UINT16_MAX ? wire : UINT16_MAX)};
+	if (!lane_post(lane, &event) && kind == EVENT_MOVED)
+		atomic_store(&a->peer->is_moving, false);
+}
+
 /* Cryptokey routing's other half: the source must be the sender's. The last one checked is remembered. */
 static bool source_is_allowed(struct lane *lane, struct peer *p, const struct ip_packet *ip)
 {
@@ -88,24 +100,49 @@ static void take_fragment(struct lane *lane, const struct arrival *a, const stru
 		lane_drop(lane, DROP_BAD_FRAME);
 		return;
 	}
+	if (atomic_load_explicit(&p->port.is_other_layer, memory_order_relaxed)) {
+		lane_drop(lane, DROP_LAYER);
+		return;
+	}
 	pthread_mutex_lock(&p->lock);
 	enum err err = p->fragments ? OK : fragments_new(&p->fragments);
 	if (err == OK)
 		err = fragments_add(p->fragments, &part, lane->now, &packet);
-	if (err == OK) {
+	if (err == OK && lane->whole) { /* it may go to another peer, whose lock may be wanted then */
+		memcpy(lane->whole, packet.data, packet.len);
+	} else if (err == OK) {
 		take_packet(lane, a, packet.data, packet.len, false);
 		join_flush(&lane->join); /* the packet's buffer is reused by the next part */
 	} else if (err != ERR_AGAIN) {
 		lane_drop(lane, DROP_FRAGMENT);
 	}
 	pthread_mutex_unlock(&p->lock);
+	if (err == OK && lane->whole) {
+		bridge_frame(lane, p, lane->whole, packet.len, false);
+		join_flush(&lane->join);
+	}
+}
+
+/* The other end's Layer is not ours. It is said once a session. */
+static void take_other_layer(struct lane *lane, const struct arrival *a)
+{
+	lane_drop(lane, DROP_LAYER);
+	if (!atomic_exchange(&a->peer->port.is_other_layer, true))
+		post_arrival(lane, a, EVENT_LAYER, 0);
 }
 
 static void take_frame(struct lane *lane, const struct arrival *a, const struct frame *frame)
 {
+	const bool is_layer2 = lane->engine->bridge;
 	switch (frame->kind) {
 	case FRAME_IP:
-		take_packet(lane, a, frame->body, frame->len, frame->flags & FRAME_FLAG_CSUM_PARTIAL);
+	case FRAME_ETHERNET:
+		if ((frame->kind == FRAME_ETHERNET) != is_layer2)
+			take_other_layer(lane, a);
+		else if (is_layer2)
+			bridge_frame(lane, a->peer, frame->body, frame->len, frame->flags & FRAME_FLAG_CSUM_PARTIAL);
+		else
+			take_packet(lane, a, frame->body, frame->len, frame->flags & FRAME_FLAG_CSUM_PARTIAL);
 		break;
 	case FRAME_FRAGMENT:
 		take_fragment(lane, a, frame);
@@ -125,18 +162,6 @@ static void take_frame(struct lane *lane, const struct arrival *a, const struct 
 	default:
 		break; /* a kind of a later version: skipped */
 	}
-}
-
-static void post_arrival(struct lane *lane, const struct arrival *a, enum event_kind kind, size_t wire)
-{
-	struct event event = {.kind = kind,
-		.index = keys_local_index(a->keys),
-		.peer = a->peer->number,
-		.counter = a->counter,
-		.from = *a->from,
-		.len = (uint16_t)(wire < UINT16_MAX ? wire : UINT16_MAX)};
-	if (!lane_post(lane, &event) && kind == EVENT_MOVED)
-		atomic_store(&a->peer->is_moving, false);
 }
 
 /* Has the sender's address changed? Until the new one is proven, what came from it is counted. */
@@ -229,7 +254,7 @@ static void take_data(struct lane *lane, const struct endpoint *from, uint8_t *d
 	struct frame frame;
 	uint32_t packets = 0;
 	while ((err = frame_next(&r, &frame)) == OK) {
-		packets += frame.kind == FRAME_IP || frame.kind == FRAME_FRAGMENT;
+		packets += frame.kind == FRAME_IP || frame.kind == FRAME_ETHERNET || frame.kind == FRAME_FRAGMENT;
 		take_frame(lane, &a, &frame);
 	}
 	if (err == ERR_FORMAT)

@@ -178,6 +178,7 @@ enum err engine_add_peer(struct engine *e, const struct peer_config *config, uin
 	e->by_key_id[at] = number;
 	e->n_by_key_id++;
 	e->peers[number] = p;
+	bridge_change(e->bridge);
 	if (number == e->n_peers)
 		e->n_peers++;
 	*ret_number = number;
@@ -203,6 +204,7 @@ enum err engine_change_peer(struct engine *e, uint32_t number, const struct peer
 		padlink_free(p);
 	}
 	peer_configure(p, config);
+	bridge_change(e->bridge);
 	p->must_connect |= began || (!same_pad && p->initiates);
 	if (!same_pad && p->pad && padlink_new(p) != OK) {
 		p->pad = NULL; /* and with it what it protects: nothing is sent with less */

@@ -18,6 +18,11 @@ uint32_t engine_peer_count(const struct engine *e)
 	return e->n_peers;
 }
 
+uint32_t engine_own_stations(const struct engine *e)
+{
+	return e->bridge ? bridge_own_stations(e->bridge) : 0;
+}
+
 uint64_t engine_drops(const struct engine *e, enum drop drop)
 {
 	uint64_t sum = 0;
@@ -52,6 +57,7 @@ bool engine_peer_status(const struct engine *e, uint32_t number, struct peer_sta
 		.has_psk = p->has_psk,
 		.established_at = p->established_at,
 		.last_receive = atomic_load(&p->last_receive),
+		.stations = atomic_load(&p->port.macs.count),
 		.rx_bytes = atomic_load(&p->rx_bytes),
 		.tx_bytes = atomic_load(&p->tx_bytes),
 		.rx_packets = atomic_load(&p->rx_packets),

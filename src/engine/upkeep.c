@@ -32,6 +32,8 @@ static usec since(usec then, usec now)
 void peer_publish_keys(struct peer *p)
 {
 	struct keys *keys = p->active && !keys_is_retired(p->active->current) ? p->active->current : NULL;
+	if (!keys != !atomic_load(&p->send_keys))
+		bridge_change(p->engine->bridge);
 	atomic_store_explicit(&p->send_keys, keys, memory_order_release);
 }
 
@@ -138,7 +140,7 @@ static void send_staged(struct peer *p, usec now)
 	for (struct staged *s = list; s; s = s->next) {
 		struct virtio_net_hdr header;
 		memcpy(&header, s->bytes, sizeof header);
-		lane_packet(lane, &header, s->bytes + sizeof header, s->len - sizeof header);
+		lane_staged(lane, p, &header, s->bytes + sizeof header, s->len - sizeof header);
 	}
 	lane_end(lane);
 	staged_free(list);
@@ -175,6 +177,7 @@ void peer_confirm(struct peer *p, struct session *s, usec now)
 	p->retry_at = 0;
 	p->established_at = now;
 	p->rejected[0] = '\0';
+	atomic_store(&p->port.is_other_layer, false);
 	atomic_store(&p->unanswered_since, 0);
 	atomic_store(&p->last_receive, now);
 	e->counts.established++;

@@ -54,7 +54,9 @@ static enum err switches_apply(
 	struct changes *changes, const struct config *config, const struct keeper_facts *facts, struct fault *fault)
 {
 	unsigned wanted = 0;
-	if (config->masquerade || config->client_to_client == CONFIG_BETWEEN_YES)
+	/* At layer 2 it is not this host's kernel that leads frames from peer to peer. */
+	bool forwards = config->client_to_client == CONFIG_BETWEEN_YES && config->layer != 2;
+	if (config->masquerade || forwards)
 		wanted = families_of(&config->addresses) | families_of(&config->pools);
 	if (facts->table && facts->default_v4)
 		wanted |= SWITCH_VALID_MARK;
