@@ -111,6 +111,12 @@ static enum err parse_mtu(struct accept *ret, struct view value)
 	return e == OK && ret->mtu < MTU_MIN ? ERR_FORMAT : e;
 }
 
+static enum err parse_pad_marks(struct accept *ret, struct view value)
+{
+	ret->has_pad_marks = true;
+	return padmarks_parse(&ret->pad_marks, value);
+}
+
 static enum err parse_tlv(struct accept *ret, const struct tlv *tlv)
 {
 	switch (tlv->type) {
@@ -126,6 +132,8 @@ static enum err parse_tlv(struct accept *ret, const struct tlv *tlv)
 		return parse_domain(ret, tlv->value);
 	case ACCEPT_MTU:
 		return parse_mtu(ret, tlv->value);
+	case ACCEPT_PAD_MARKS:
+		return parse_pad_marks(ret, tlv->value);
 	default:
 		return OK; /* a later version's */
 	}
@@ -177,4 +185,6 @@ void accept_write(struct writer *w, const struct accept *accept)
 	for (size_t i = 0; i < accept->n_domains; i++)
 		tlv_write(w, ACCEPT_DOMAIN, VIEW(accept->domains[i], strlen(accept->domains[i])));
 	write_u16(w, ACCEPT_MTU, accept->mtu);
+	if (accept->has_pad_marks)
+		padmarks_write(w, ACCEPT_PAD_MARKS, &accept->pad_marks);
 }

@@ -7,6 +7,7 @@
 
 #include "base/addr.h"
 #include "base/bytes.h"
+#include "wire/padmarks.h"
 
 #define ACCEPT_ADDRESSES_MAX 4
 #define ACCEPT_ROUTES_MAX 64
@@ -22,12 +23,14 @@ struct accept {
 	size_t n_addresses, n_routes, n_dns, n_domains;
 	uint16_t mtu;         /* 0: not said */
 	uint16_t keepalive_s; /* 0: not said */
+	bool has_pad_marks;
+	struct padmarks pad_marks; /* the responder's, of a pq+otp link */
 };
 
 /*
- * From an Accept's body. What is more than fits is checked and left out; unknown TLVs are skipped; of an MTU or a
- * keepalive said twice the last one counts. ERR_FORMAT, and *ret is zeroed: a TLV that runs past the end, or one of
- * ours with a wrong length, an impossible prefix (more bits than its family has; a route with host bits; an address
+ * From an Accept's body. What is more than fits is checked and left out; unknown TLVs are skipped; of an MTU, a
+ * keepalive or marks said twice the last counts. ERR_FORMAT, and *ret is zeroed: a TLV that runs past the end, or one
+ * of ours with a wrong length, an impossible prefix (more bits than its family has; a route with host bits; an address
  * with 0 bits; IPv4-mapped IPv6), an MTU under 1280, or a domain that accept_is_domain does not take.
  */
 enum err accept_parse(struct accept *ret, struct view body);

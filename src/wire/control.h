@@ -27,7 +27,9 @@ enum accept_tlv {
 	ACCEPT_DNS,
 	ACCEPT_DOMAIN,
 	ACCEPT_MTU,
-}; /* wire/accept.h */
+	ACCEPT_PAD_MARKS,
+};                                          /* wire/accept.h */
+enum request_tlv { REQUEST_PAD_MARKS = 1 }; /* wire/request.h */
 enum close_tlv { CLOSE_REASON = 1 };
 
 struct tlv {

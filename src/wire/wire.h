@@ -116,7 +116,8 @@ enum control_type {
 #define PATH_MTU_MIN 1280
 #define OUTER_OVERHEAD_V4 28 /* IPv4 and UDP headers */
 #define OUTER_OVERHEAD_V6 48
-#define PAD_REF_LEN 24 /* pad id[16], offset u64 */
+#define PAD_ID_LEN 16
+#define PAD_REF_LEN 24 /* pad id, offset u64 */
 #define PSK_LEN 32
 #define PSK_REF_LEN 16
 #define PAD_SECRET_LEN 64

@@ -8,6 +8,7 @@
 #include "wire/frame.h"
 #include "wire/hs.h"
 #include "wire/ip.h"
+#include "wire/request.h"
 
 /* A view that a parser gave out lies within its input; reading it shows. */
 static void touch(struct view v)
@@ -135,10 +136,22 @@ static void parse_accept(const uint8_t *data, size_t len)
 	MUST(!v.failed && v.at == w.at && memcmp(again, third, w.at) == 0);
 }
 
+static void parse_request(const uint8_t *data, size_t len)
+{
+	uint8_t again[REQUEST_BODY_MAX];
+	struct request a, b;
+	if (request_parse(&a, VIEW(data, len)) != OK)
+		return;
+	struct writer w = writer_of(again, sizeof again);
+	request_write(&w, &a);
+	MUST(!w.failed && request_parse(&b, VIEW(again, w.at)) == OK && b.has_pad_marks == a.has_pad_marks);
+	MUST(a.pad_marks.boundary == b.pad_marks.boundary && a.pad_marks.max_zero_run == b.pad_marks.max_zero_run);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static void (*const parsers[])(const uint8_t *, size_t) = {parse_handshake, parse_frames, parse_tlvs, parse_ip,
-		parse_init, parse_resp_box, parse_finish, parse_reason, parse_cookie, parse_accept};
+		parse_init, parse_resp_box, parse_finish, parse_reason, parse_cookie, parse_accept, parse_request};
 	if (len == 0)
 		return 0;
 	uint8_t *copy = fuzz_copy(VIEW(data + 1, len - 1));

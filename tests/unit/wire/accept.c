@@ -32,6 +32,12 @@ static struct accept example(void)
 		.n_domains = 2,
 		.mtu = 1380,
 		.keepalive_s = 25,
+		.has_pad_marks = true,
+		.pad_marks = {.pad_id = "sixteen bytes...",
+			.sent = 1U << 31,
+			.received = 7,
+			.boundary = 9,
+			.max_zero_run = 3},
 	};
 	add_dns(&a, "10.66.0.1");
 	add_dns(&a, "fd66::1");
@@ -87,6 +93,12 @@ static void assert_equal(const struct accept *a, const struct accept *b)
 		assert_string_equal(a->domains[i], b->domains[i]);
 	assert_int_equal(a->mtu, b->mtu);
 	assert_int_equal(a->keepalive_s, b->keepalive_s);
+	assert_int_equal(a->has_pad_marks, b->has_pad_marks);
+	assert_memory_equal(a->pad_marks.pad_id, b->pad_marks.pad_id, PAD_ID_LEN);
+	assert_int_equal(a->pad_marks.sent, b->pad_marks.sent);
+	assert_int_equal(a->pad_marks.received, b->pad_marks.received);
+	assert_int_equal(a->pad_marks.boundary, b->pad_marks.boundary);
+	assert_int_equal(a->pad_marks.max_zero_run, b->pad_marks.max_zero_run);
 }
 
 static void test_what_is_written_is_read_back(void **state)
@@ -145,7 +157,7 @@ static void test_the_fullest_fits(void **state)
 {
 	(void)state;
 	uint8_t body[ACCEPT_BODY_MAX];
-	struct accept a = {.mtu = 65535, .keepalive_s = 65535}, read;
+	struct accept a = {.mtu = 65535, .keepalive_s = 65535, .has_pad_marks = true}, read;
 	while (a.n_addresses < ACCEPT_ADDRESSES_MAX)
 		a.addresses[a.n_addresses++] = prefix_of("fd00::1/128");
 	while (a.n_routes < ACCEPT_ROUTES_MAX)
@@ -181,7 +193,7 @@ static void test_every_truncation_is_refused_or_ends_between_two(void **state)
 		if (!is_boundary)
 			assert_nothing(&read);
 	}
-	assert_int_equal(boundaries, 1 + 1 + 2 + 4 + 2 + 2 + 1);
+	assert_int_equal(boundaries, 1 + 1 + 2 + 4 + 2 + 2 + 1 + 1);
 }
 
 static void test_each_kind_has_its_lengths(void **state)
@@ -195,7 +207,8 @@ static void test_each_kind_has_its_lengths(void **state)
 		assert_err(parse_one(&a, ACCEPT_MTU, "\x64\x05", len <= 3 ? len : 3), is_u16 ? OK : ERR_FORMAT);
 		assert_err(parse_one(&a, ACCEPT_ADDRESS, zeros, len), is_prefix ? OK : ERR_FORMAT);
 		assert_err(parse_one(&a, ACCEPT_DNS, zeros, len), is_ip ? OK : ERR_FORMAT);
-		assert_err(parse_one(&a, 7, zeros, len), OK); /* a later version's */
+		assert_err(parse_one(&a, ACCEPT_PAD_MARKS, zeros, len), len == PADMARKS_LEN ? OK : ERR_FORMAT);
+		assert_err(parse_one(&a, 8, zeros, len), OK); /* a later version's */
 		assert_err(parse_one(&a, 0, zeros, len), OK);
 	}
 	static const uint8_t v4[5] = {10, 0, 0, 0, 8}, v6[17] = {[0] = 0xfd, [16] = 8};
