@@ -30,6 +30,7 @@ _jorm_takes_value() { # COMMAND OPTION
     case $1$2 in
     keygen--type | keygen-t | up--log-level | up-l | status--interval | status-i | leases--free | leases-f) ;;
     peer--allowed-ips | peer-a | peer--endpoint | peer-e | peer--keepalive | peer-k) ;;
+    pad--size | pad-s | pad--source | pad-S | pad--sizes | pad--state | pad-d | pad--by | pad-b) ;;
     *) return 1 ;;
     esac
 }
@@ -39,13 +40,18 @@ _jorm() {
     local command=${COMP_WORDS[1]} place=0 verb='' tunnel='' i
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        _jorm_words $'keygen\nkeyid\ncheck\nup\ndown\nreload\nstatus\nevents\npeer\nleases\nversion\nhelp\n--help\n--version'
+        _jorm_words $'keygen\nkeyid\ncheck\nup\ndown\nreload\nstatus\nevents\npeer\nleases\npad\nversion\nhelp\n--help\n--version'
         return
     fi
     if _jorm_takes_value "$command" "$previous"; then
         case $command in
         keygen) _jorm_words $'ml-dsa-65\nml-dsa-87' ;;
         up) _jorm_words $'error\nwarning\ninfo\ndebug' ;;
+        pad)
+            case $previous in
+            --source | -S | --state | -d) _jorm_files ;;
+            esac
+            ;;
         esac
         return
     fi
@@ -54,7 +60,7 @@ _jorm() {
         if _jorm_takes_value "$command" "${COMP_WORDS[i]}"; then
             ((i++))
         elif [[ ${COMP_WORDS[i]} != -* ]]; then
-            if [[ $command == peer && -z $verb ]]; then
+            if [[ ($command == peer || $command == pad) && -z $verb ]]; then
                 verb=${COMP_WORDS[i]}
             else
                 [[ -n $tunnel ]] || tunnel=${COMP_WORDS[i]}
@@ -72,6 +78,11 @@ _jorm() {
         peeradd) _jorm_words $'--allowed-ips\n--endpoint\n--keepalive\n--help' ;;
         peerlist) _jorm_words $'--json\n--help' ;;
         leases) _jorm_words $'--json\n--free\n--help' ;;
+        padnew) _jorm_words $'--size\n--source\n--force\n--help' ;;
+        padinfo) _jorm_words $'--state\n--json\n--help' ;;
+        padcheck) _jorm_words $'--state\n--force\n--json\n--help' ;;
+        padsplit) _jorm_words $'--sizes\n--state\n--force\n--help' ;;
+        padadvance) _jorm_words $'--state\n--by\n--help' ;;
         *) _jorm_words '--help' ;;
         esac
         return
@@ -84,6 +95,9 @@ _jorm() {
         ;;
     down | reload | status | events | leases) ((place)) || _jorm_words "$(_jorm_tunnels)" ;;
     peer) _jorm_words $'add\nremove\nlist' ;;
+    pad) _jorm_words $'new\ninfo\ncheck\nsplit\nadvance' ;;
+    padnew | padinfo | padcheck | padadvance) ((place)) || _jorm_files ;;
+    padsplit) _jorm_files ;;
     peeradd)
         case $place in
         0) _jorm_words "$(_jorm_tunnels)" ;;
@@ -98,7 +112,7 @@ _jorm() {
         ;;
     peerlist) ((place)) || _jorm_words "$(_jorm_tunnels)" ;;
     help)
-        _jorm_words $'keygen\nkeyid\ncheck\nup\ndown\nreload\nstatus\nevents\npeer\nleases\nversion\nhelp'
+        _jorm_words $'keygen\nkeyid\ncheck\nup\ndown\nreload\nstatus\nevents\npeer\nleases\npad\nversion\nhelp'
         ;;
     esac
 }

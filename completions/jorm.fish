@@ -34,6 +34,17 @@ function __jorm_peer_has_no_verb
     test (count $words) -eq 2; and test $words[2] = peer
 end
 
+# jorm pad VERB
+function __jorm_pad_runs
+    set -l words (commandline -opc)
+    set -q words[3]; and test $words[2] = pad; and contains -- $words[3] $argv
+end
+
+function __jorm_pad_has_no_verb
+    set -l words (commandline -opc)
+    test (count $words) -eq 2; and test $words[2] = pad
+end
+
 # So many words stand before this one.
 function __jorm_place
     set -l words (commandline -opc)
@@ -53,11 +64,12 @@ complete -c jorm -n __jorm_has_no_command -a status -d 'show tunnels and their p
 complete -c jorm -n __jorm_has_no_command -a events -d 'show what happens to a tunnel, as it happens'
 complete -c jorm -n __jorm_has_no_command -a peer -d 'change or list the peers of a running tunnel'
 complete -c jorm -n __jorm_has_no_command -a leases -d 'show the addresses that a tunnel hands out, or take one back'
+complete -c jorm -n __jorm_has_no_command -a pad -d 'make one-time pads, and look after them'
 complete -c jorm -n __jorm_has_no_command -a version -d 'print the version'
 complete -c jorm -n __jorm_has_no_command -a help -d 'print the list of commands, or the help of one'
 complete -c jorm -n 'not __jorm_has_no_command' -s h -l help -d 'print a summary'
 
-complete -c jorm -n '__jorm_runs help' -a 'keygen keyid check up down reload status events peer leases version help'
+complete -c jorm -n '__jorm_runs help' -a 'keygen keyid check up down reload status events peer leases pad version help'
 complete -c jorm -n '__jorm_runs keygen keyid check up' -F
 complete -c jorm -n '__jorm_runs check up down reload status events leases; and __jorm_place 2' -a '(__jorm_tunnels)'
 complete -c jorm -n '__jorm_runs keygen' -s t -l type -x -a 'ml-dsa-65 ml-dsa-87' -d 'the kind of key'
@@ -79,3 +91,19 @@ complete -c jorm -n '__jorm_peer_runs list' -s j -l json -d 'JSON in place of a 
 complete -c jorm -n '__jorm_peer_runs add' -s a -l allowed-ips -x -d 'prefixes, with commas'
 complete -c jorm -n '__jorm_peer_runs add' -s e -l endpoint -x -d 'where to call it: host:port'
 complete -c jorm -n '__jorm_peer_runs add' -s k -l keepalive -x -d 'how often to make sure, in seconds'
+
+complete -c jorm -n __jorm_pad_has_no_verb -a new -d 'make a pad'
+complete -c jorm -n __jorm_pad_has_no_verb -a info -d 'show what of it has been used'
+complete -c jorm -n __jorm_pad_has_no_verb -a check -d 'look for what cannot be random'
+complete -c jorm -n __jorm_pad_has_no_verb -a split -d 'cut one into several'
+complete -c jorm -n __jorm_pad_has_no_verb -a advance -d 'skip what may have been used'
+complete -c jorm -n '__jorm_pad_runs new info check split advance' -F
+complete -c jorm -n '__jorm_pad_runs info check split advance' -s d -l state -r -d 'the StateDirectory of the tunnel'
+complete -c jorm -n '__jorm_pad_runs new' -s s -l size -x -d 'how large, such as 16G'
+complete -c jorm -n '__jorm_pad_runs new' -s S -l source -r -d 'where its bytes come from'
+complete -c jorm -n '__jorm_pad_runs new' -s f -l force -d 'begin anew'
+complete -c jorm -n '__jorm_pad_runs check' -s f -l force -d 'exit code 0 for a weak pad'
+complete -c jorm -n '__jorm_pad_runs split' -s f -l force -d 'even if it has been used'
+complete -c jorm -n '__jorm_pad_runs split' -s s -l sizes -x -d 'of the parts, with commas'
+complete -c jorm -n '__jorm_pad_runs info check' -s j -l json -d 'JSON in place of text'
+complete -c jorm -n '__jorm_pad_runs advance' -s b -l by -x -d 'how much more'

@@ -66,8 +66,14 @@ static const struct command commands[] = {
 		"  -f, --free ADDRESS   take this address back; ends the session of whoever has it\n"
 		"  -j, --json           JSON in place of a table\n"},
 	{"pad", cli_pad, "new|info|check|split|advance FILE [...]", "make one-time pads, and look after them",
-		"A pad is a file of random bytes that both ends of one link have, and nobody else. For Pad in "
-		"jorm.conf(5).\n"},
+		"  jorm pad new FILE --size SIZE [--source FILE|DEVICE]... [--force]   make one\n"
+		"  jorm pad info FILE [--state DIR] [--json]                           what is left of it\n"
+		"  jorm pad check FILE [--state DIR] [--force] [--json]                could it be random?\n"
+		"  jorm pad split FILE OUT OUT... [--sizes SIZE,...] [--state DIR]     cut one into several\n"
+		"  jorm pad advance FILE [--state DIR] [--by SIZE]                     after a backup was restored\n"
+		"\n"
+		"A pad is a file of random bytes that both ends of one link have, and nobody else: Pad in\n"
+		"jorm.conf(5). jorm pad VERB --help says more.\n"},
 	{"version", cli_version, "", "print the version", ""},
 	{"help", cli_help_command, "[COMMAND]", "print this, or the help of a command", ""},
 };

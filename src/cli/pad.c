@@ -69,15 +69,6 @@ const char *pad_id_format(char out[static PAD_ID_TEXT_LEN], const uint8_t id[sta
 	return out;
 }
 
-static int verbs_print(const struct command *self)
-{
-	int code = cli_help(self);
-	for (size_t i = 0; i < VERB_COUNT; i++)
-		printf("%sjorm %s %s\n    %s\n", i ? "" : "\n", verbs[i].name, verbs[i].arguments, verbs[i].help);
-	printf("\njorm pad VERB --help says more.\n");
-	return code;
-}
-
 int cli_pad(const struct command *self, int argc, char **argv)
 {
 	char called[32]; /* getopt begins its messages with this */
@@ -91,6 +82,6 @@ int cli_pad(const struct command *self, int argc, char **argv)
 		return verbs[i].run(&verbs[i], argc - 1, argv + 1);
 	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
-		return verbs_print(self);
+		return cli_help(self);
 	return cli_usage(self, "there is no '%s': say new, info, check, split or advance", argv[1]);
 }

@@ -11,31 +11,13 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 import termios
 
-JORM = os.path.abspath(sys.argv[1])
+from harness import JORM, main, run, test, write
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-COMMANDS = "keygen keyid check up down reload status events peer leases version help".split()
-TESTS = []
-
-
-def test(function):
-    TESTS.append(function)
-    return function
-
-
-def run(*args, code=0):
-    """Runs a command in the current folder; returns what it said on stdout and stderr."""
-    done = subprocess.run([JORM, *args], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
-    assert done.returncode == code, f"{args}: exit code {done.returncode}, not {code}: {done.stdout}{done.stderr}"
-    return done.stdout, done.stderr
-
-
-def write(name, text, mode=0o600):
-    path = pathlib.Path(name)
-    path.write_text(text)
-    path.chmod(mode)
+COMMANDS = "keygen keyid check up down reload status events peer leases pad version help".split()
+PAD_VERBS = "new info check split advance".split()
 
 
 def configuration(name="t.conf", interface="", peer=""):
@@ -60,6 +42,8 @@ def every_command_has_help():
     assert run("help") == (overview, "")
     for command in COMMANDS:
         assert re.search(rf"^  {command} ", overview, re.M), command
+    for verb in PAD_VERBS:
+        assert run("pad", verb, "--help")[0].startswith(f"usage: jorm pad {verb} FILE"), verb
 
 
 @test
@@ -106,6 +90,19 @@ def wrong_command_lines_exit_with_2():
         ["leases"],
         ["leases", "a", "--free"],
         ["leases", "a", "--json", "--free", "10.66.0.7"],
+        ["pad"],
+        ["pad", "dance"],
+        ["pad", "new", "a"],
+        ["pad", "new", "--size", "1M"],
+        ["pad", "new", "a", "b", "--size", "1M"],
+        ["pad", "info"],
+        ["pad", "info", "a", "b"],
+        ["pad", "check", "--dance", "a"],
+        ["pad", "split", "a", "b"],
+        ["pad", "split", "a", "b", "c", "--sizes", "1M"],
+        ["pad", "split", "a", "b", "c", "--sizes", "1M,,1M"],
+        ["pad", "advance"],
+        ["pad", "advance", "a", "--by", "0"],
     ) + tuple([command, "--nonsense"] for command in COMMANDS):
         out, err = run(*args, code=2)
         assert out == "" and "usage: jorm" in err, args
@@ -498,7 +495,9 @@ def status_is_drawn_on_a_terminal():
 
 def words_of_help():
     """{command: its long options}, as --help has them."""
-    return {command: set(re.findall(r"--[a-z-]+", run(command, "--help")[0])) for command in COMMANDS}
+    words = {command: run(command, "--help")[0] for command in COMMANDS}
+    words["pad"] += "".join(run("pad", verb, "--help")[0] for verb in PAD_VERBS)
+    return {command: set(re.findall(r"--[a-z-]+", text)) for command, text in words.items()}
 
 
 @test
@@ -579,6 +578,12 @@ def bash_completes():
             (["peer", "remove", "t.conf", ""], ["laptop", "silent"]),
             (["peer", "remove", "./nowhere.sock", ""], []),
             (["help", "le"], ["leases"]),
+            (["pad", ""], sorted(PAD_VERBS)),
+            (["pad", "new", "--s"], ["--size", "--source"]),
+            (["pad", "new", "--size", ""], []),
+            (["pad", "new", "--size", "1G", "--source", "a/snek-cert.pu"], ["a/snek-cert.pub"]),
+            (["pad", "split", "a b.conf", "a/snek-cert.pu"], ["a/snek-cert.pub"]),
+            (["pad", "info", "a b.conf", ""], []),
         ):
             assert complete_in_bash(*words) == offered, (words, complete_in_bash(*words))
 
@@ -595,23 +600,6 @@ def a_full_disk_is_noticed():
     with open("/dev/full", "w") as full:
         done = subprocess.run([JORM, "version"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert done.returncode == 1 and "cannot write" in done.stderr
-
-
-def main():
-    print(f"1..{len(TESTS)}")
-    bad = 0
-    for number, function in enumerate(TESTS, 1):
-        with tempfile.TemporaryDirectory() as folder:
-            os.chdir(folder)
-            try:
-                function()
-                print(f"ok {number} {function.__name__}")
-            except Exception as error:  # a test that cannot run has failed, too
-                bad += 1
-                print(f"not ok {number} {function.__name__}")
-                print("# " + f"{type(error).__name__}: {error}".replace("\n", "\n# "))
-            os.chdir("/")
-    return 1 if bad else 0
 
 
 if __name__ == "__main__":
