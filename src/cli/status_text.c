@@ -120,12 +120,41 @@ static void given_lines(FILE *out, const json_t *peer)
 static void protection_lines(FILE *out, const json_t *peer)
 {
 	const char *theirs = text_of(peer, "signature_peer"), *ours = text_of(peer, "signature_local");
-	text_line(out, peer, "protection", "protection");
+	if (!text_of(peer, "kem"))
+		return; /* there is none but the pad */
 	text_line(out, peer, "kem", "key exchange");
 	if (theirs && ours)
 		line(out, "signatures", "%s (ours), %s (theirs)", ours, theirs);
 	text_line(out, peer, "cipher", "cipher");
 	line(out, "preshared key", "%s", json_is_true(json_object_get(peer, "preshared_key")) ? "yes" : "no");
+}
+
+/* How much is left of its pad, and how long that lasts; or why it cannot be used. */
+static void pad_lines(FILE *out, const json_t *peer)
+{
+	const json_t *pad = json_object_get(peer, "pad");
+	const char *id = text_of(pad, "id"), *state = text_of(pad, "state"), *until = text_of(pad, "lasts_until");
+	const char *fault = text_of(pad, "fault");
+	char left[STATUS_SPAN_LEN], ours[STATUS_SPAN_LEN], size[STATUS_SPAN_LEN], span[STATUS_SPAN_LEN];
+	if (!id || !state)
+		return;
+	json_int_t own = json_integer_value(json_object_get(pad, "left"));
+	status_bytes(ours, own);
+	status_bytes(left, own + json_integer_value(json_object_get(pad, "peer_left")));
+	status_bytes(size, json_integer_value(json_object_get(pad, "size")));
+	status_span(span, json_integer_value(json_object_get(pad, "measured_s")));
+	if (until)
+		line(out, "pad", "%.8s: %s left of %s, %s of it ours; lasts until %.10s at the rate of the last %s", id,
+			left, size, ours, until, span);
+	else
+		line(out, "pad", "%.8s: %s left of %s, %s of it ours", id, left, size, ours);
+	if (strcmp(state, "used up") == 0)
+		line(out, "pad is used up", "nothing more can be sent: give both ends a new one");
+	else if (strcmp(state, "old") == 0)
+		line(out, "pad is refused",
+			"the peer has seen more of it used than our record says: see jorm pad advance");
+	else if (fault)
+		line(out, "pad fails", "%s", fault);
 }
 
 static void transfer_line(FILE *out, const json_t *peer)
@@ -143,16 +172,25 @@ static void peer_print(FILE *out, const json_t *peer)
 	snprintf(title, sizeof(title), "%s", name ? name : "?");
 	fprintf(out, "\npeer %s\n", cli_harmless(title));
 	if (source && strcmp(source, "file") != 0)
-		line(out, "from", "%s", strcmp(source, "folder") == 0 ? "AuthorizedKeys" : "jorm peer add");
-	text_line(out, peer, "key_id", "key ID");
+		line(out, "from", "%s",
+			strcmp(source, "folder") != 0 ? "jorm peer add"
+			: text_of(peer, "kem")        ? "AuthorizedKeys"
+						      : "Pads");
+	if (text_of(peer, "kem"))
+		text_line(out, peer, "key_id", "key ID");
 	text_line(out, peer, "endpoint", "endpoint");
-	list_line(out, peer, "allowed_ips", "allowed IPs", "(none)");
+	if (json_is_integer(json_object_get(peer, "stations")))
+		number_line(out, peer, "stations", "stations");
+	else
+		list_line(out, peer, "allowed_ips", "allowed IPs", "(none)");
 	list_line(out, peer, "addresses", "its addresses", NULL);
 	given_lines(out, peer);
 	text_line(out, peer, "state", "state");
 	text_line(out, peer, "reject_reason", "rejected by peer");
 	age_line(out, peer, "last_handshake_s", "last handshake", "never");
 	age_line(out, peer, "last_receive_s", "last received", NULL);
+	text_line(out, peer, "protection", "protection");
+	pad_lines(out, peer);
 	if (state && strcmp(state, "established") == 0) {
 		protection_lines(out, peer);
 		number_line(out, peer, "path_mtu", "path MTU");
@@ -196,6 +234,7 @@ void status_print(FILE *out, const json_t *status)
 	text_line(out, status, "algorithm", "algorithm");
 	number_line(out, status, "listen_port", "listening port");
 	number_line(out, status, "mtu", "MTU");
+	number_line(out, status, "own_stations", "own stations");
 	if (json_is_integer(up))
 		line(out, "up for", "%s", status_span(span, json_integer_value(up)));
 	leases_line(out, status);

@@ -19,6 +19,7 @@ bool daemon_report_peer(void *context, uint32_t number, struct report_peer *ret)
 							 : REPORT_ADDED,
 		.allowed_ips = peer.config->allowed_ips.items,
 		.n_allowed_ips = peer.config->allowed_ips.count,
+		.pad = peer.pad,
 		.given = engine_accepted(d->engine, number),
 	};
 	return true;
@@ -42,8 +43,11 @@ static enum err add_peer(struct daemon *d, const json_t *body, struct fault *fau
 		err = fault_set(fault, ERR_EXISTS, "this key is %s's already", there.config->name);
 	if (err == OK && peer->endpoint_host && !roster_is_numeric(peer->endpoint_host))
 		err = fault_set(fault, ERR_ARGUMENT,
-			"an added peer's endpoint must be an IP address: the daemon looks up only names that stand in %s",
+			"an added peer's endpoint must be an IP address: the daemon looks up only names that stand in "
+			"%s",
 			d->path);
+	if (err == OK && !roster_takes_keys(d->config, fault))
+		err = ERR_STATE;
 	if (err == OK && !store)
 		err = fault_set(fault, ERR_STATE, "nothing can be kept: the state could not be opened (see the log)");
 	if (err == OK) {
@@ -68,6 +72,9 @@ static enum err remove_peer(struct daemon *d, const char *name, struct fault *fa
 		return fault_set(fault, ERR_NOT_FOUND, "there is no peer %s", name);
 	if (peer.source == ROSTER_FILE)
 		return fault_set(fault, ERR_STATE, "%s stands in %s: remove it there, then jorm reload", name, d->path);
+	if (peer.source == ROSTER_FOLDER && peer.pad)
+		return fault_set(fault, ERR_STATE, "%s is a pad of the folder %s: remove %s.pad there", name,
+			d->config->pads, name);
 	if (peer.source == ROSTER_FOLDER)
 		return fault_set(fault, ERR_STATE, "%s is a key of the folder %s: remove %s.pub there", name,
 			d->config->authorized_keys, name);

@@ -10,7 +10,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define EVENTS_AT_ONCE 64 /* then signals and the control socket get a turn */
+#define LOOK_AGAIN (USEC_PER_SEC / 2) /* at a pad that is still being written */
+#define EVENTS_AT_ONCE 64             /* then signals and the control socket get a turn */
 
 /* ---- the main loop: the control thread ---- */
 
@@ -58,21 +59,27 @@ static void take_events(struct daemon *d)
 		log_error("%s", fault.text);
 }
 
-static usec watch_folder(struct daemon *d, usec now)
+static usec watch_folders(struct daemon *d, usec now)
 {
 	struct fault fault;
-	bool changed = false;
-	usec due = watch_poll(d->watch, now, &changed);
-	if (changed && daemon_reload_peers(d, &fault) != OK)
-		log_error("%s", fault.text);
-	return due;
+	bool keys = false, pads = false;
+	usec keys_due = watch_poll(d->watch, now, &keys), pads_due = watch_poll(d->watch_pads, now, &pads);
+	usec due = keys_due < pads_due ? keys_due : pads_due;
+	if (keys || pads || now >= d->look_at) {
+		d->look_at = USEC_NEVER;
+		if (daemon_reload_peers(d, &fault) != OK)
+			log_error("%s", fault.text);
+	}
+	if (d->look_at == USEC_NEVER && roster_is_unripe(d->roster))
+		d->look_at = now + LOOK_AGAIN;
+	return d->look_at < due ? d->look_at : due;
 }
 
 /* Everything that goes by the clock; returns when the first of it is due again. */
 static usec tick(struct daemon *d, usec now)
 {
 	struct fault fault;
-	usec dues[] = {engine_tick(d->engine, now), control_server_handle(d->control, now), watch_folder(d, now),
+	usec dues[] = {engine_tick(d->engine, now), control_server_handle(d->control, now), watch_folders(d, now),
 		roster_tick(d->roster, now), state_tick(d->state, now, &fault), notify_watchdog(now)};
 	usec first = USEC_NEVER;
 	if (fault.code != OK)
@@ -114,7 +121,7 @@ static enum err serve(struct daemon *d, struct fault *fault)
 
 static void introduce(struct daemon *d)
 {
-	char id[KEY_ID_TEXT_LEN];
+	char id[KEY_ID_TEXT_LEN] = "none, pads alone";
 	d->report = (struct report_source){.config = d->config,
 		.engine = d->engine,
 		.identity = d->identity,
@@ -126,9 +133,10 @@ static void introduce(struct daemon *d)
 		.context = d,
 		.sandbox = d->sandbox_text,
 		.dns = &d->dns};
+	if (d->identity)
+		key_id_format(identity_key_id(d->identity), id);
 	log_event(LOG_LEVEL_INFO, "up", NULL, "%s is up: UDP port %u, %u worker%s, key ID %s", d->report.interface,
-		d->report.port, d->n_workers, d->n_workers == 1 ? "" : "s",
-		key_id_format(identity_key_id(d->identity), id));
+		d->report.port, d->n_workers, d->n_workers == 1 ? "" : "s", id);
 	log_info("AEADs by %s; sandbox: %s", aead_provider_name(), d->sandbox_text);
 }
 
@@ -144,7 +152,7 @@ static void say_goodbye(const struct daemon *d, enum err err)
 
 enum err daemon_run(const struct daemon_options *options, struct fault *fault)
 {
-	struct daemon d = {.config = options->config, .signal_fd = -1, .epoll_fd = -1};
+	struct daemon d = {.config = options->config, .signal_fd = -1, .epoll_fd = -1, .look_at = USEC_NEVER};
 
 	grace_register_thread();
 	log_set_tunnel(options->config->instance);

@@ -1,7 +1,11 @@
 #include "daemon/metrics.h"
 
+#include "pad/pad.h"
+
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 void metrics_label(FILE *out, const char *value)
 {
@@ -36,11 +40,13 @@ static uint64_t age_s(usec then, usec now)
 
 static void tunnel_print(FILE *out, const struct report_source *source, usec now)
 {
-	char id[KEY_ID_TEXT_LEN];
+	char id[KEY_ID_TEXT_LEN] = "";
 	family(out, "jorm_info", "gauge", "What serves this tunnel; always 1.");
 	fputs("jorm_info{version=\"" JORM_VERSION "\",interface=\"", out);
 	metrics_label(out, source->interface);
-	fprintf(out, "\",key_id=\"%s\"} 1\n", key_id_format(identity_key_id(source->identity), id));
+	if (source->identity)
+		key_id_format(identity_key_id(source->identity), id);
+	fprintf(out, "\",key_id=\"%s\"} 1\n", id);
 	family(out, "jorm_uptime_seconds", "gauge", "Since the tunnel was set up.");
 	fprintf(out, "jorm_uptime_seconds %" PRIu64 "\n", age_s(source->started, now));
 	family(out, "jorm_leases_used", "gauge", "Addresses of the pools that are given to a peer.");
@@ -147,6 +153,73 @@ static void peers_print(FILE *out, const struct engine *engine, usec now)
 	}
 }
 
+/* ---- pads ---- */
+
+struct pad_row {
+	const char *peer;
+	struct pad_status status;
+};
+
+/* Each is asked once, since that may wait for a disk. */
+static size_t pads_gather(struct pad_row *rows, const struct report_source *source)
+{
+	size_t n = 0;
+	for (uint32_t i = 0; i < engine_peer_count(source->engine); i++) {
+		struct peer_status p;
+		if (!engine_peer_status(source->engine, i, &p))
+			continue;
+		struct pad *pad = report_known(source, i).pad;
+		if (!pad)
+			continue;
+		rows[n].peer = p.name;
+		pad_status(pad, &rows[n++].status);
+	}
+	return n;
+}
+
+static void rows_print(FILE *out, const struct pad_row *rows, size_t n)
+{
+#define FIELD(field) offsetof(struct pad_status, field)
+	static const struct {
+		const char *name, *help;
+		size_t field; /* a uint64_t */
+	} families[] = {
+		{"jorm_peer_pad_size_bytes", "Size of the one-time pad shared with this peer.", FIELD(size)},
+		{"jorm_peer_pad_sent_bytes", "Bytes of the pad that we have used.", FIELD(sent)},
+		{"jorm_peer_pad_received_bytes", "Bytes of the pad that the peer has used.", FIELD(received)},
+		{"jorm_peer_pad_left_bytes", "Bytes of the pad that we may still use.", FIELD(left)},
+		{"jorm_peer_pad_peer_left_bytes", "Bytes of the pad that the peer may still use.", FIELD(peer_left)},
+		{"jorm_peer_pad_burned_bytes", "Bytes of the pad that have been overwritten.", FIELD(burned)},
+	};
+#undef FIELD
+	for (size_t f = 0; f < sizeof families / sizeof *families; f++) {
+		family(out, families[f].name, "gauge", families[f].help);
+		for (size_t i = 0; i < n; i++) {
+			uint64_t value;
+			memcpy(&value, (const char *)&rows[i].status + families[f].field, sizeof value);
+			sample(out, families[f].name, "peer", rows[i].peer, value);
+		}
+	}
+	family(out, "jorm_peer_pad_slots_left", "gauge", "How often the pad can still be used to connect.");
+	for (size_t i = 0; i < n; i++)
+		sample(out, "jorm_peer_pad_slots_left", "peer", rows[i].peer, rows[i].status.slots_left);
+	family(out, "jorm_peer_pad_usable", "gauge", "0 if the pad is used up, old or failed, and nothing is sent.");
+	for (size_t i = 0; i < n; i++)
+		sample(out, "jorm_peer_pad_usable", "peer", rows[i].peer, rows[i].status.state <= PAD_LOW);
+}
+
+/* Only where there are pads. false: memory ran out. */
+static bool pads_print(FILE *out, const struct report_source *source)
+{
+	struct pad_row *rows = calloc(engine_peer_count(source->engine) + 1, sizeof *rows);
+	size_t n = rows ? pads_gather(rows, source) : 0;
+	if (n)
+		rows_print(out, rows, n);
+	bool is_done = rows;
+	free(rows);
+	return is_done;
+}
+
 char *metrics_text(const struct report_source *source, usec now)
 {
 	char *text = NULL;
@@ -159,7 +232,7 @@ char *metrics_text(const struct report_source *source, usec now)
 	drops_print(out, source->engine);
 	handshakes_print(out, source->engine);
 	peers_print(out, source->engine, now);
-	bool failed = ferror(out);
+	bool failed = !pads_print(out, source) || ferror(out);
 	if (fclose(out) == 0 && !failed)
 		return text;
 	free(text);

@@ -5,6 +5,7 @@
 #include "control/server.h"
 #include "daemon/daemon.h"
 #include "daemon/interface.h"
+#include "daemon/pads.h"
 #include "daemon/queue.h"
 #include "daemon/report.h"
 #include "daemon/roster.h"
@@ -23,8 +24,9 @@ struct daemon {
 	struct config *reloaded; /* the same, when it is ours */
 	char path[PATH_MAX];     /* the configuration file's, absolute */
 	char folder[PATH_MAX];   /* the one it is in */
+	char ledgers[PATH_MAX];  /* folder of the pads' ledgers */
 	uint32_t mark;           /* of our datagrams, and the number of the table for default routes */
-	struct identity *identity;
+	struct identity *identity; /* NULL: all peers have pads alone */
 	struct sandbox_user user;
 	char sandbox_text[SANDBOX_TEXT_LEN];
 	struct keeper *keeper;
@@ -36,8 +38,10 @@ struct daemon {
 	uint32_t n_workers;
 	struct engine *engine;
 	struct rng rng;
+	struct pads *pads;
 	struct roster *roster;
-	struct watch *watch; /* of the folder of authorised keys, if there is one */
+	struct watch *watch, *watch_pads; /* of the folders of authorised keys and of pads, if there are any */
+	usec look_at; /* at the folder of pads again, since one is still being written; USEC_NEVER */
 	struct control_server *control;
 	struct report_source report;
 	struct config_dns dns; /* in use: the configuration's and what servers handed out; owned */

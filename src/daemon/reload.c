@@ -44,10 +44,13 @@ static enum err check(const struct daemon *d, const struct config *fresh, struct
 static enum err read_identity(struct daemon *d, const struct config *fresh, struct identity **ret, struct fault *fault)
 {
 	struct identity *identity;
+	*ret = NULL;
+	if (!fresh->private_key)
+		return OK;
 	enum err err = keyfile_read_private(&identity, fresh->private_key, fault);
 	if (err != OK)
 		return err;
-	if (memcmp(identity_key_id(identity), identity_key_id(d->identity), KEY_ID_LEN) == 0) {
+	if (d->identity && memcmp(identity_key_id(identity), identity_key_id(d->identity), KEY_ID_LEN) == 0) {
 		identity_free(identity);
 		identity = d->identity;
 	}
@@ -70,6 +73,8 @@ static enum err take_over(struct daemon *d, struct config *fresh, struct identit
 	if (old_identity != identity)
 		identity_free(old_identity);
 	enum err second = watch_set(d->watch, fresh->authorized_keys, err == OK ? fault : &later);
+	err = err == OK ? second : err;
+	second = watch_set(d->watch_pads, fresh->pads, err == OK ? fault : &later);
 	err = err == OK ? second : err;
 	second = daemon_apply(d, err == OK ? fault : &later);
 	return err == OK ? second : err;

@@ -1,5 +1,7 @@
 #include "daemon/report.h"
 
+#include "daemon/report_pad.h"
+
 #include <string.h>
 
 static json_t *age_or_null(usec then, usec now)
@@ -39,7 +41,7 @@ const char *report_state(const struct peer_status *status)
 	return status->is_established ? "established" : status->is_connecting ? "connecting" : "idle";
 }
 
-static struct report_peer peer_known(const struct report_source *source, uint32_t at)
+struct report_peer report_known(const struct report_source *source, uint32_t at)
 {
 	struct report_peer known = {0};
 	if (source->peer) {
@@ -68,17 +70,47 @@ static json_t *given_document(const struct accept *given)
 	return o;
 }
 
-/* How its session is protected, if it has one. */
-static void protection_add(json_t *o, const struct report_source *source, const struct peer_status *p)
+/* What a link rests on, in words. */
+static const char *protection_name(const struct peer_status *p)
 {
-	bool on = p->is_established;
-	json_object_set_new(o, "protection", json_string("post-quantum"));
-	json_object_set_new(o, "kem", json_string("ML-KEM-1024 + X25519"));
-	json_object_set_new(o, "signature_local", json_string(sig_alg_name(identity_public(source->identity)->alg)));
-	json_object_set_new(o, "signature_peer", on ? json_string(sig_alg_name(p->peer_alg)) : json_null());
-	json_object_set_new(o, "cipher", on ? json_string(cipher_name(p->cipher)) : json_null());
+	switch (p->protection) {
+	case PROTECTION_OTP:
+		return "information-theoretic";
+	case PROTECTION_PQ_OTP:
+		return "pad + AEAD";
+	case PROTECTION_PQ:
+		break;
+	}
+	return p->has_pad ? "AEAD, pad in key exchange" : "AEAD";
+}
+
+static json_t *pad_document(struct pad *pad)
+{
+	struct pad_status status;
+	if (!pad)
+		return json_null();
+	pad_status(pad, &status);
+	return report_pad(&status, clock_wall() / USEC_PER_SEC);
+}
+
+static json_t *text_or_null(bool is_known, const char *text)
+{
+	return is_known ? json_string(text) : json_null();
+}
+
+/* How its session is protected, if it has one. */
+static void protection_add(json_t *o, const struct report_source *source, const struct peer_status *p, struct pad *pad)
+{
+	bool has_keys = p->protection != PROTECTION_OTP && source->identity, on = p->is_established && has_keys;
+	const char *local = source->identity ? sig_alg_name(identity_public(source->identity)->alg) : "";
+	json_object_set_new(o, "protection", json_string(protection_name(p)));
+	json_object_set_new(o, "pad", pad_document(pad));
+	json_object_set_new(o, "kem", text_or_null(has_keys, "ML-KEM-1024 + X25519"));
+	json_object_set_new(o, "signature_local", text_or_null(has_keys, local));
+	json_object_set_new(o, "signature_peer", text_or_null(on, sig_alg_name(p->peer_alg)));
+	json_object_set_new(o, "cipher", text_or_null(on, cipher_name(p->cipher)));
 	json_object_set_new(o, "preshared_key", json_boolean(p->has_psk));
-	json_object_set_new(o, "path_mtu", on ? number(p->path_mtu) : json_null());
+	json_object_set_new(o, "path_mtu", p->is_established ? number(p->path_mtu) : json_null());
 	json_object_set_new(o, "epoch", number(p->epoch));
 }
 
@@ -86,7 +118,7 @@ static json_t *peer_document(const struct report_source *source, uint32_t at, co
 {
 	static const char *const origins[] = {
 		[REPORT_FILE] = "file", [REPORT_FOLDER] = "folder", [REPORT_ADDED] = "added"};
-	struct report_peer known = peer_known(source, at);
+	struct report_peer known = report_known(source, at);
 	char id[KEY_ID_TEXT_LEN], where[ADDR_TEXT_LEN];
 	json_t *o = json_object();
 	json_object_set_new(o, "name", json_string(p->name));
@@ -98,9 +130,10 @@ static json_t *peer_document(const struct report_source *source, uint32_t at, co
 	/* the engine's are ours where the peer gave them to us */
 	json_object_set_new(o, "addresses", prefixes_document(p->addresses, known.given ? 0 : p->n_addresses));
 	json_object_set_new(o, "given", given_document(known.given));
+	json_object_set_new(o, "stations", source->config->layer == 2 ? number(p->stations) : json_null());
 	json_object_set_new(o, "state", json_string(report_state(p)));
 	json_object_set_new(o, "last_handshake_s", age_or_null(p->established_at, now));
-	protection_add(o, source, p);
+	protection_add(o, source, p, known.pad);
 	json_object_set_new(o, "rx_bytes", number(p->rx_bytes));
 	json_object_set_new(o, "tx_bytes", number(p->tx_bytes));
 	json_object_set_new(o, "rx_packets", number(p->rx_packets));
@@ -207,10 +240,16 @@ json_t *report_status(const struct report_source *source, usec now)
 	json_t *o = json_object();
 	json_object_set_new(o, "version", json_string(JORM_VERSION));
 	json_object_set_new(o, "interface", json_string(source->interface));
+	json_object_set_new(o, "layer", number(source->config->layer));
+	json_object_set_new(o, "own_stations",
+		source->config->layer == 2 ? number(engine_own_stations(source->engine)) : json_null());
 	json_object_set_new(o, "mtu", number(source->mtu));
 	json_object_set_new(o, "listen_port", number(source->port));
-	json_object_set_new(o, "key_id", json_string(key_id_format(identity_key_id(source->identity), id)));
-	json_object_set_new(o, "algorithm", json_string(sig_alg_name(identity_public(source->identity)->alg)));
+	const struct identity *identity = source->identity;
+	json_object_set_new(
+		o, "key_id", identity ? json_string(key_id_format(identity_key_id(identity), id)) : json_null());
+	json_object_set_new(
+		o, "algorithm", identity ? json_string(sig_alg_name(identity_public(identity)->alg)) : json_null());
 	json_object_set_new(o, "uptime_s", age_or_null(source->started, now));
 	json_object_set_new(o, "sandbox", source->sandbox ? json_string(source->sandbox) : json_null());
 	json_object_set_new(o, "kill_switch", json_boolean(source->config->kill_switch));
@@ -235,12 +274,14 @@ const char *report_notice_name(enum notice notice)
 		[NOTICE_CLOSED] = "closed",
 		[NOTICE_PATH] = "path",
 		[NOTICE_LEASE] = "lease",
+		[NOTICE_LAYER] = "layer",
+		[NOTICE_PAD] = "pad",
 	};
 	return names[notice];
 }
 
 json_t *report_notice(enum notice notice, const char *peer, const char *text)
 {
-	return json_pack("{s:s, s:s?, s:s, s:I}", "event", report_notice_name(notice), "peer", peer, "text", text, "time",
-		(json_int_t)(clock_wall() / USEC_PER_SEC));
+	return json_pack("{s:s, s:s?, s:s, s:I}", "event", report_notice_name(notice), "peer", peer, "text", text,
+		"time", (json_int_t)(clock_wall() / USEC_PER_SEC));
 }

@@ -12,16 +12,17 @@
 
 /* What the engine does not know of a peer. All is borrowed for the call. */
 struct report_peer {
-	enum { REPORT_FILE, REPORT_FOLDER, REPORT_ADDED } origin; /* a section; AuthorizedKeys; jorm peer add */
+	enum { REPORT_FILE, REPORT_FOLDER, REPORT_ADDED } origin; /* a section; AuthorizedKeys, Pads; jorm peer add */
 	const struct prefix *allowed_ips;
 	size_t n_allowed_ips;
+	struct pad *pad;            /* NULL: it has none */
 	const struct accept *given; /* what it has given us, as we took it; NULL: nothing */
 };
 
 struct report_source {
 	const struct config *config;
 	const struct engine *engine;
-	const struct identity *identity;
+	const struct identity *identity; /* NULL: there is none */
 	const char *interface;
 	uint32_t mtu;
 	uint16_t port;
@@ -52,5 +53,7 @@ json_t *report_notice(enum notice notice, const char *peer, const char *text);
 
 /* "established", ...; what documents and metrics call a peer's state. */
 const char *report_state(const struct peer_status *status);
+/* What is known of the engine's peer with that number. */
+struct report_peer report_known(const struct report_source *source, uint32_t number);
 /* How many addresses are handed out. */
 size_t report_leases_used(const struct engine *engine);

@@ -1,39 +1,19 @@
-#include "daemon/roster.h"
+#include "daemon/roster_private.h"
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/secret.h"
 #include "config/authorized.h"
 #include "crypto/keyfile.h"
 
-#include <netdb.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#define ASK_FIRST USEC_PER_SEC
-#define ASK_MAX (60 * USEC_PER_SEC)
-#define LOOK_EVERY (2 * USEC_PER_SEC) /* whether a peer with a name is silent */
-
-struct entry {
-	struct roster_peer peer;
-	struct config_peer own; /* of a folder, or added */
-	uint64_t round;         /* of the last roster_sync that listed it */
-
-	/* Its endpoint, if that is a name. */
-	bool has_name, is_asked, has_address;
-	usec ask_at, wait;
-	struct addr address;
-};
-
-struct roster {
-	struct roster_config config;
-	const struct config *file;
-	struct entry **entries; /* by the engine's number; NULL: none */
-	size_t size;
-	uint64_t round;
-	struct prefix *prefixes;
-	usec due;
-};
+#define RIPE_S 2 /* nobody has written to it for so long */
 
 enum err roster_new(struct roster **ret, const struct roster_config *config, struct fault *fault)
 {
@@ -65,101 +45,6 @@ void roster_free(struct roster *r)
 	free(r);
 }
 
-/* ---- endpoints ---- */
-
-static bool parse_numeric(struct addr *ret, const char *host, uint16_t port)
-{
-	struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICHOST};
-	struct addrinfo *list;
-	struct sockaddr_storage sa = {0};
-	if (getaddrinfo(host, NULL, &hints, &list) != 0)
-		return false;
-	memcpy(&sa, list->ai_addr, list->ai_addrlen);
-	freeaddrinfo(list);
-	enum err err = addr_of_sockaddr(ret, &sa);
-	ret->port = port;
-	return err == OK;
-}
-
-bool roster_is_numeric(const char *host)
-{
-	struct addr address;
-	return parse_numeric(&address, host, 1);
-}
-
-/* Numeric ones are known at once; names are asked for as soon as roster_tick comes. */
-static void set_endpoint(struct roster *r, struct entry *e, usec now)
-{
-	const struct config_peer *peer = e->peer.config;
-	struct addr address;
-	e->has_name = e->has_address = false;
-	if (!peer->endpoint_host)
-		return;
-	if (parse_numeric(&address, peer->endpoint_host, peer->endpoint_port)) {
-		engine_set_endpoint(r->config.engine, e->peer.number, &address, now);
-		return;
-	}
-	e->has_name = true;
-	e->wait = ASK_FIRST;
-	e->ask_at = now;
-	r->due = now;
-}
-
-void roster_answer(struct roster *r, const struct keeper_answer *answer, usec now)
-{
-	struct entry *e = answer->tag < r->size ? r->entries[answer->tag] : NULL;
-	char text[ADDR_TEXT_LEN];
-	if (!e || !e->has_name || !e->is_asked)
-		return; /* it has gone, or has another endpoint by now */
-	e->is_asked = false;
-	const struct config_peer *peer = e->peer.config;
-	if (answer->err != OK) {
-		if (!e->has_address)
-			log_warning("peer %s: cannot look up %s: %s; trying again", peer->name, peer->endpoint_host,
-				answer->text);
-		return;
-	}
-	struct addr address = answer->address;
-	address.port = peer->endpoint_port;
-	if (e->has_address && addr_equal(&e->address, &address))
-		return;
-	e->has_address = true;
-	e->address = address;
-	e->wait = ASK_FIRST;
-	log_debug("peer %s is to be called at %s", peer->name, addr_format(&address, text));
-	engine_set_endpoint(r->config.engine, e->peer.number, &address, now);
-}
-
-/* A peer that answers is where it is; for one that does not, the name may say something else by now. */
-static bool is_silent(const struct roster *r, const struct entry *e)
-{
-	struct peer_status status;
-	return !e->has_address ||
-	       (engine_peer_status(r->config.engine, e->peer.number, &status) && status.is_connecting);
-}
-
-usec roster_tick(struct roster *r, usec now)
-{
-	if (now < r->due)
-		return r->due;
-	r->due = USEC_NEVER;
-	for (size_t i = 0; i < r->size; i++) {
-		struct entry *e = r->entries[i];
-		if (!e || !e->has_name)
-			continue;
-		r->due = now + LOOK_EVERY;
-		if (now < e->ask_at || e->is_asked || !is_silent(r, e))
-			continue;
-		if (keeper_resolve(r->config.keeper, (uint32_t)i, e->peer.config->endpoint_host,
-			    e->peer.config->endpoint_port) != OK)
-			continue;
-		e->is_asked = true;
-		e->ask_at = now + e->wait;
-		e->wait = 2 * e->wait < ASK_MAX ? 2 * e->wait : ASK_MAX;
-	}
-	return r->due;
-}
-
 /* ---- who is a peer ---- */
 
 static uint32_t takes_of(const struct config *file, const struct config_peer *peer)
@@ -186,9 +71,67 @@ static enum err grow(struct roster *r, uint32_t number)
 	return OK;
 }
 
+/* ---- pads ---- */
+
+static struct pads_wish wish_of(const struct config *file, const struct config_peer *peer)
+{
+	return (struct pads_wish){.path = peer->pad,
+		.options = {.role = peer->endpoint_host ? PAD_INITIATOR : PAD_RESPONDER,
+			.max_zero_run = file->max_zero_run,
+			.burns = file->burn,
+			.first = peer->pad_offset},
+		.allows_weak = file->allow_weak_pad};
+}
+
+static bool is_pad_as_before(const struct roster *r, const struct entry *e, const struct config_peer *peer)
+{
+	struct pads_wish wish = wish_of(r->file, peer);
+	if (e->protection != peer->protection || !e->pad || !peer->pad)
+		return e->protection == peer->protection && !e->pad && !peer->pad;
+	return pads_is_as_wished(r->config.pads, e->pad, &wish);
+}
+
+/* Its pad is closed only when the engine has let go of it. */
+static void forget(struct roster *r, size_t number)
+{
+	struct entry *e = r->entries[number];
+	engine_remove_peer(r->config.engine, (uint32_t)number);
+	if (e->pad)
+		pads_close(r->config.pads, e->pad);
+	r->entries[number] = NULL;
+	entry_free(e);
+}
+
+/* Whoever had it until now, and is not listed with it any more, must let go of it first. */
+static enum err open_pad(struct roster *r, const struct config_peer *peer, struct pad **ret, struct fault *fault)
+{
+	struct pads_wish wish = wish_of(r->file, peer);
+	for (size_t i = 0; i < r->size; i++) {
+		const struct entry *e = r->entries[i];
+		if (e && e->round != r->round && e->pad && strcmp(e->peer.config->pad, peer->pad) == 0)
+			forget(r, i);
+	}
+	return pads_open(r->config.pads, &wish, ret, fault);
+}
+
+/* ---- peers ---- */
+
+static enum protection protection_of(const struct config_peer *peer)
+{
+	switch (peer->protection) {
+	case CONFIG_PROTECTION_OTP:
+		return PROTECTION_OTP;
+	case CONFIG_PROTECTION_PQ_OTP:
+		return PROTECTION_PQ_OTP;
+	case CONFIG_PROTECTION_PQ:
+		break;
+	}
+	return PROTECTION_PQ;
+}
+
 /* The engine's peer becomes, or is changed to be, this one. */
-static enum err tell_engine(
-	struct roster *r, const struct config_peer *from, bool is_new, uint32_t *number, struct fault *fault)
+static enum err tell_engine(struct roster *r, const struct config_peer *from, struct pad *pad, uint32_t *number,
+	bool is_new, struct fault *fault)
 {
 	struct peer_config peer = {
 		.name = from->name,
@@ -198,6 +141,8 @@ static enum err tell_engine(
 		.keepalive = from->keepalive_s * USEC_PER_SEC,
 		.has_psk = from->preshared_key,
 		.takes = takes_of(r->file, from),
+		.protection = protection_of(from),
+		.pad = pad,
 	};
 	enum err err = OK;
 	memcpy(peer.key_id, from->key_id, KEY_ID_LEN);
@@ -216,6 +161,32 @@ static enum err tell_engine(
 	return err;
 }
 
+/* One that the engine does not know. */
+static enum err add(struct roster *r, const struct config_peer *from, struct entry **ret, struct fault *fault)
+{
+	uint32_t number = 0;
+	struct entry *e = calloc(1, sizeof *e);
+	if (!e)
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	enum err err = from->pad ? open_pad(r, from, &e->pad, fault) : OK;
+	if (err == OK)
+		err = tell_engine(r, from, e->pad, &number, true, fault);
+	if (err == OK && grow(r, number) != OK) {
+		engine_remove_peer(r->config.engine, number);
+		err = fault_set(fault, ERR_NOMEM, "out of memory");
+	}
+	if (err != OK) {
+		if (e->pad)
+			pads_close(r->config.pads, e->pad);
+		free(e);
+		return err;
+	}
+	e->peer.number = number;
+	e->protection = from->protection;
+	r->entries[number] = *ret = e;
+	return OK;
+}
+
 /*
  * Lists a peer in this round. `own`: the roster's from now on, whatever comes of it. ERR_STATE: the key, or its
  * name, is listed already.
@@ -224,31 +195,28 @@ static enum err list_peer(struct roster *r, enum roster_source source, const str
 	struct config_peer *own, struct fault *fault)
 {
 	uint32_t number = 0;
-	bool is_new = engine_find_peer(r->config.engine, from->key_id, &number) != OK;
-	struct entry *e = is_new ? calloc(1, sizeof *e) : r->entries[number];
-	enum err err = e ? OK : fault_set(fault, ERR_NOMEM, "out of memory");
-	if (err == OK && !is_new && e->round == r->round)
+	enum err err = OK;
+	struct entry *e = engine_find_peer(r->config.engine, from->key_id, &number) == OK ? r->entries[number] : NULL;
+	if (e && e->round == r->round) {
 		err = fault_set(fault, ERR_STATE, "the key of %s is %s's already", from->name, e->peer.config->name);
-	if (err == OK)
-		err = tell_engine(r, from, is_new, &number, fault);
-	if (err == OK && is_new && grow(r, number) != OK) {
-		engine_remove_peer(r->config.engine, number);
-		err = fault_set(fault, ERR_NOMEM, "out of memory");
+	} else if (e && is_pad_as_before(r, e, from)) {
+		err = tell_engine(r, from, e->pad, &number, false, fault);
+	} else {
+		if (e)
+			forget(r, number);
+		err = add(r, from, &e, fault);
 	}
 	if (err != OK) {
-		if (is_new)
-			free(e);
 		if (own)
 			config_peer_done(own);
 		return err;
 	}
-	if (!is_new)
-		config_peer_done(&e->own);
+	config_peer_done(&e->own);
 	e->round = r->round;
 	e->own = own ? *own : (struct config_peer){0};
-	e->peer = (struct roster_peer){.source = source, .number = number, .config = own ? &e->own : from};
-	r->entries[number] = e;
-	set_endpoint(r, e, clock_now());
+	e->peer = (struct roster_peer){
+		.source = source, .number = e->peer.number, .pad = e->pad, .config = own ? &e->own : from};
+	roster_set_endpoint(r, e, clock_now());
 	return OK;
 }
 
@@ -261,19 +229,6 @@ static bool is_listed_name(const struct roster *r, const char *name)
 			return true;
 	}
 	return false;
-}
-
-/* An unchanged file of the folder is the common case: nothing is to be done then. */
-static bool is_as_before(struct roster *r, const char *name, const uint8_t key_id[KEY_ID_LEN])
-{
-	uint32_t number;
-	if (engine_find_peer(r->config.engine, key_id, &number) != OK)
-		return false;
-	struct entry *e = r->entries[number];
-	if (e->peer.source != ROSTER_FOLDER || e->round == r->round || strcmp(e->own.name, name) != 0)
-		return false;
-	e->round = r->round;
-	return true;
 }
 
 /* The configuration is the same as the last time. */
@@ -297,34 +252,119 @@ static bool has_section(const struct config *file, const char *name)
 	return false;
 }
 
-static void list_folder(struct roster *r)
+/* ---- folders ---- */
+
+struct folder {
+	const char *key, *path, *suffix;
+	bool has_pads; /* not keys */
+	enum err (*read)(struct authorized *ret, const char *path, struct config_diagnostics *diags);
+};
+
+/* A copy is under way as long as somebody writes to it: its end would be taken for the pad's. */
+static bool is_ripe(const char *path)
 {
-	struct authorized keys;
+	struct stat st;
+	int fd = file_open(path, O_RDONLY | O_NONBLOCK);
+	bool is_known = fd >= 0 && fstat(fd, &st) == 0;
+	if (fd >= 0)
+		close(fd);
+	int64_t now = (int64_t)(clock_wall() / USEC_PER_SEC);
+	return !is_known || st.st_mtim.tv_sec > now || st.st_mtim.tv_sec < now - RIPE_S;
+}
+
+/* The peer of one file. */
+static enum err peer_of(
+	struct config_peer *ret, const struct folder *folder, const struct authorized_key *item, struct fault *fault)
+{
+	enum err err = config_peer_from(ret, item->name, item->key_id, NULL, NULL, 0, fault);
+	if (err != OK || !folder->has_pads)
+		return err;
+	ret->protection = CONFIG_PROTECTION_OTP;
+	if (asprintf(&ret->pad, "%s/%s%s", folder->path, item->name, folder->suffix) < 0) {
+		ret->pad = NULL;
+		config_peer_done(ret);
+		return fault_set(fault, ERR_NOMEM, "out of memory");
+	}
+	return OK;
+}
+
+/* An unchanged file of the folder is the common case: nothing is to be done then. */
+static bool is_as_before(struct roster *r, const struct config_peer *peer)
+{
+	uint32_t number;
+	if (engine_find_peer(r->config.engine, peer->key_id, &number) != OK)
+		return false;
+	struct entry *e = r->entries[number];
+	if (e->peer.source != ROSTER_FOLDER || e->round == r->round || strcmp(e->own.name, peer->name) != 0 ||
+		!is_pad_as_before(r, e, peer))
+		return false;
+	e->round = r->round;
+	return true;
+}
+
+static void list_file(struct roster *r, const struct folder *folder, const struct authorized_key *item)
+{
+	struct config_peer own;
+	struct fault fault;
+	enum err err = peer_of(&own, folder, item, &fault);
+	if (err == OK && is_as_before(r, &own)) {
+		config_peer_done(&own);
+	} else if (err == OK && folder->has_pads && is_listed_name(r, item->name)) {
+		config_peer_done(&own);
+		err = fault_set(&fault, ERR_STATE, "another peer has that name");
+	} else if (err == OK && folder->has_pads && r->has_begun && !is_ripe(own.pad)) {
+		config_peer_done(&own);
+		r->is_unripe = true;
+	} else if (err == OK) {
+		err = list_peer(r, ROSTER_FOLDER, &own, &own, &fault);
+	}
+	if (err != OK)
+		log_warning("%s: %s%s is left out: %s", folder->key, item->name, folder->suffix, fault.text);
+}
+
+static void list_folder(struct roster *r, const struct folder *folder)
+{
+	struct authorized files;
 	struct config_diagnostics diags = {0};
-	enum err err = authorized_read(&keys, r->file->authorized_keys, &diags);
+	if (!folder->path)
+		return;
+	enum err err = folder->read(&files, folder->path, &diags);
 	for (size_t i = 0; i < diags.count; i++)
 		log_warning("%s", diags.items[i].text);
 	config_diagnostics_done(&diags);
 	if (err != OK) /* a folder that cannot be read now must not throw everybody out */
-		for (size_t i = 0; i < r->size; i++)
-			if (r->entries[i] && r->entries[i]->peer.source == ROSTER_FOLDER && err != ERR_NOT_FOUND)
-				r->entries[i]->round = r->round;
-	for (size_t i = 0; i < keys.count; i++) {
-		struct config_peer own;
-		struct fault fault;
-		const struct authorized_key *key = &keys.items[i];
-		if (has_section(r->file, key->name)) {
-			log_warning("AuthorizedKeys: %s.pub is left out: the section [peer %s] counts", key->name,
-				key->name);
-			continue;
+		for (size_t i = 0; i < r->size; i++) {
+			struct entry *e = r->entries[i];
+			if (e && e->peer.source == ROSTER_FOLDER && !e->own.pad == !folder->has_pads &&
+				err != ERR_NOT_FOUND)
+				e->round = r->round;
 		}
-		if (is_as_before(r, key->name, key->key_id))
-			continue;
-		if (config_peer_from(&own, key->name, key->key_id, NULL, NULL, 0, &fault) != OK ||
-			list_peer(r, ROSTER_FOLDER, &own, &own, &fault) != OK)
-			log_warning("AuthorizedKeys: %s.pub is left out: %s", key->name, fault.text);
+	for (size_t i = 0; i < files.count; i++) {
+		if (has_section(r->file, files.items[i].name))
+			log_warning("%s: %s%s is left out: the section [peer %s] counts", folder->key,
+				files.items[i].name, folder->suffix, files.items[i].name);
+		else
+			list_file(r, folder, &files.items[i]);
 	}
-	authorized_done(&keys);
+	authorized_done(&files);
+}
+
+/* ---- all of them ---- */
+
+bool roster_takes_keys(const struct config *file, struct fault *fault)
+{
+	enum err err = OK;
+	if (file->protection != CONFIG_PROTECTION_PQ)
+		err = fault_set(fault, ERR_STATE,
+			"it has no pad, and so cannot have the Protection that [interface] says: give it a section "
+			"with "
+			"its Pad, or put its pad into the folder Pads");
+	else if (!file->private_key)
+		err = fault_set(fault, ERR_STATE,
+			"this host has no key, which a peer without a pad needs: make one with jorm keygen, and give "
+			"it as "
+			"PrivateKey");
+	return err == OK;
 }
 
 static bool list_added(void *context, const struct store_peer *added)
@@ -337,6 +377,9 @@ static bool list_added(void *context, const struct store_peer *added)
 	if (err == OK && is_listed_name(r, added->name)) {
 		config_peer_done(&own);
 		err = fault_set(&fault, ERR_STATE, "the configuration has a peer of that name");
+	} else if (err == OK && !roster_takes_keys(r->file, &fault)) {
+		config_peer_done(&own);
+		err = fault.code;
 	} else if (err == OK) {
 		err = list_peer(r, ROSTER_ADDED, &own, &own, &fault);
 	}
@@ -352,33 +395,40 @@ static void remove_others(struct roster *r)
 		if (!e || e->round == r->round)
 			continue;
 		log_info("peer %s is removed", e->peer.config->name);
-		engine_remove_peer(r->config.engine, (uint32_t)i);
-		r->entries[i] = NULL;
-		entry_free(e);
+		forget(r, i);
 	}
 }
 
 enum err roster_sync(struct roster *r, const struct config *config, struct fault *fault)
 {
+	const struct folder folders[] = {{"AuthorizedKeys", config->authorized_keys, ".pub", false, authorized_read},
+		{"Pads", config->pads, ".pad", true, authorized_read_pads}};
 	enum err first = OK;
 	struct fault later;
 	r->round++;
 	r->file = config;
+	r->is_unripe = false;
 	for (size_t i = 0; i < config->peer_count; i++) {
 		if (is_same_section(r, &config->peers[i]))
 			continue;
 		enum err err = list_peer(r, ROSTER_FILE, &config->peers[i], NULL, first == OK ? fault : &later);
 		first = first == OK ? err : first;
 	}
-	if (config->authorized_keys)
-		list_folder(r);
+	for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+		list_folder(r, &folders[i]);
 	if (r->config.store && store_peers(r->config.store, list_added, r, &later) != OK)
 		log_warning("the peers added at run time cannot be read: %s", later.text);
 	remove_others(r);
+	r->has_begun = true;
 	return first;
 }
 
 /* ---- questions ---- */
+
+bool roster_is_unripe(const struct roster *r)
+{
+	return r->is_unripe;
+}
 
 bool roster_peer(const struct roster *r, uint32_t number, struct roster_peer *ret)
 {

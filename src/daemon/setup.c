@@ -41,7 +41,8 @@ static void on_notice(void *context, enum notice notice, const char *peer, const
 {
 	struct daemon *d = context;
 	enum log_level level = LOG_LEVEL_INFO;
-	if (notice == NOTICE_REJECTED || notice == NOTICE_REFUSED || notice == NOTICE_LOST)
+	if (notice == NOTICE_REJECTED || notice == NOTICE_REFUSED || notice == NOTICE_LOST || notice == NOTICE_PAD ||
+		notice == NOTICE_LAYER)
 		level = LOG_LEVEL_WARNING;
 	else if (notice == NOTICE_PATH)
 		level = LOG_LEVEL_DEBUG;
@@ -77,6 +78,19 @@ static void on_accepted(void *context, uint32_t number, const struct accept *acc
 
 /* ---- the engine ---- */
 
+static enum padding padding_of(const struct config *c)
+{
+	switch (c->padding) {
+	case CONFIG_PADDING_NONE:
+		return PADDING_NONE;
+	case CONFIG_PADDING_RANDOM:
+		return PADDING_RANDOM;
+	case CONFIG_PADDING_BUCKETS:
+		break;
+	}
+	return PADDING_BUCKETS;
+}
+
 struct engine_config daemon_engine_config(struct daemon *d, const struct config *c, const struct identity *identity)
 {
 	bool prefer_aes =
@@ -86,7 +100,7 @@ struct engine_config daemon_engine_config(struct daemon *d, const struct config 
 		.n_lanes = d->n_workers * WORKER_LANES,
 		.suites = prefer_aes ? CIPHER_ALL : (uint32_t)CIPHER_CHACHA20_POLY1305,
 		.prefer_aes = prefer_aes,
-		.padding = c->padding == CONFIG_PADDING_NONE ? PADDING_NONE : PADDING_BUCKETS,
+		.padding = padding_of(c),
 		.tunnel_mtu = c->mtu,
 		.reauthenticate = c->reauthenticate_s * USEC_PER_SEC,
 		.rekey = c->rekey_s * USEC_PER_SEC,
@@ -96,6 +110,7 @@ struct engine_config daemon_engine_config(struct daemon *d, const struct config 
 		.n_pools = c->pools.count,
 		.own = c->addresses.items,
 		.n_own = c->addresses.count,
+		.is_layer2 = c->layer == 2,
 		.are_peers_apart = c->client_to_client == CONFIG_BETWEEN_NO,
 		.host = {.interface_mtu = on_interface_mtu,
 			.tunnel_mtu = on_tunnel_mtu,
@@ -106,6 +121,7 @@ struct engine_config daemon_engine_config(struct daemon *d, const struct config 
 			.context = d},
 	};
 	struct accept *push = &config.push;
+	memcpy(config.mac, interface_mac(d->interface), sizeof config.mac);
 	for (size_t i = 0; i < c->push_routes.count && i < ACCEPT_ROUTES_MAX; i++)
 		push->routes[push->n_routes++] = c->push_routes.items[i];
 	for (size_t i = 0; i < c->push_dns.server_count && i < ACCEPT_DNS_MAX; i++)
@@ -159,7 +175,8 @@ static enum err set_up_engine(struct daemon *d, struct fault *fault)
 		d->workers[i].own.lane = engine_lane(d->engine, i * WORKER_LANES);
 		d->workers[i].helper.lane = engine_lane(d->engine, i * WORKER_LANES + 1);
 	}
-	struct roster_config roster = {.engine = d->engine, .keeper = d->keeper, .store = state_store(d->state)};
+	struct roster_config roster = {
+		.engine = d->engine, .keeper = d->keeper, .store = state_store(d->state), .pads = d->pads};
 	err = roster_new(&d->roster, &roster, fault);
 	if (err == OK)
 		err = roster_sync(d->roster, d->config, fault);
@@ -261,9 +278,10 @@ static int open_by_keeper(void *context, const char *path, int flags)
 {
 	struct daemon *d = context;
 	int fd;
-	if (keeper_open(d->keeper, path, (flags & O_ACCMODE) == O_RDWR, &fd, NULL) == OK)
+	enum err err = keeper_open(d->keeper, path, (flags & O_ACCMODE) == O_RDWR, &fd, NULL);
+	if (err == OK)
 		return fd;
-	errno = EACCES;
+	errno = err == ERR_NOT_FOUND ? ENOENT : EACCES;
 	return -1;
 }
 
@@ -281,6 +299,41 @@ static enum err set_up_state(struct daemon *d, struct fault *fault)
 	return OK;
 }
 
+static bool has_pads(const struct config *config)
+{
+	bool found = config->pads;
+	for (size_t i = 0; !found && i < config->peer_count; i++)
+		found = config->peers[i].pad;
+	return found;
+}
+
+/* The pads' ledgers, which are opened as root now and as the daemon's user later. */
+static enum err give_ledgers(const struct daemon *d, struct fault *fault)
+{
+	if (!has_pads(d->config) && access(d->ledgers, F_OK) != 0)
+		return OK;
+	return sandbox_give_folder(&d->user, d->ledgers, fault);
+}
+
+static enum err set_up_pads(struct daemon *d, struct fault *fault)
+{
+	int len = snprintf(d->ledgers, sizeof d->ledgers, "%s/pads", d->config->state_directory);
+	if (len < 0 || (size_t)len >= sizeof d->ledgers)
+		return fault_set(fault, ERR_TOO_BIG, "the path of StateDirectory is too long: choose another");
+	enum err err = give_ledgers(d, fault);
+	return err == OK ? pads_new(&d->pads, d->ledgers, fault) : err;
+}
+
+static enum err set_up_watches(struct daemon *d, struct fault *fault)
+{
+	enum err err = watch_new(&d->watch, fault);
+	if (err == OK)
+		err = watch_set(d->watch, d->config->authorized_keys, fault);
+	if (err == OK)
+		err = watch_new(&d->watch_pads, fault);
+	return err == OK ? watch_set(d->watch_pads, d->config->pads, fault) : err;
+}
+
 /* Everything that needs rights which the sandbox takes away. */
 static enum err set_up_outside(struct daemon *d, struct fault *fault)
 {
@@ -295,31 +348,35 @@ static enum err set_up_outside(struct daemon *d, struct fault *fault)
 		err = set_up_control(d, fault);
 	if (err == OK)
 		err = keeper_start(&d->keeper, d->config, fault);
-	if (err == OK) /* after the fork: the keeper, and what looks names up, have no copy of it */
+	/* After the fork: the keeper, and what looks names up, have no copy of it. */
+	if (err == OK && d->config->private_key)
 		err = keyfile_read_private(&d->identity, d->config->private_key, fault);
 	if (err == OK)
 		err = keeper_hook(d->keeper, KEEPER_PRE_UP, fault);
 	if (err == OK)
 		err = set_up_state(d, fault);
 	if (err == OK)
+		err = set_up_pads(d, fault);
+	if (err == OK)
 		err = queue_new(&d->queue, fault);
 	if (err == OK)
 		err = interface_open(&d->interface, d->config, worker_count(), fault);
+	if (err == OK)
+		err = interface_choose_mac(
+			d->interface, d->config, d->identity ? identity_key_id(d->identity) : NULL, fault);
 	if (err == OK) {
 		d->n_workers = interface_queues(d->interface);
 		err = set_up_sockets(d, fault);
 	}
 	if (err == OK)
 		err = set_up_engine(d, fault);
+	if (err == OK) /* the ledgers that are new, too */
+		err = give_ledgers(d, fault);
 	if (err == OK)
 		err = interface_set_up(d->interface, d->config->mtu, fault);
 	if (err == OK)
 		err = daemon_apply(d, fault);
-	if (err == OK)
-		err = watch_new(&d->watch, fault);
-	if (err == OK)
-		err = watch_set(d->watch, d->config->authorized_keys, fault);
-	return err;
+	return err == OK ? set_up_watches(d, fault) : err;
 }
 
 enum err daemon_set_up(struct daemon *d, struct fault *fault)
@@ -333,10 +390,12 @@ enum err daemon_set_up(struct daemon *d, struct fault *fault)
 		.user = d->user, .read_folder = d->folder, .write_folder = d->config->state_directory};
 	err = sandbox_enter(&sandbox, d->sandbox_text, fault);
 	file_set_opener(open_by_keeper, d);
+	if (err == OK)
+		err = pads_start(d->pads, fault);
 	for (uint32_t i = 0; err == OK && i < d->n_workers; i++)
 		err = worker_start(&d->workers[i], fault);
 	int fds[] = {d->signal_fd, control_server_fd(d->control), queue_fd(d->queue),
-		interface_monitor_fd(d->interface), keeper_fd(d->keeper), watch_fd(d->watch)};
+		interface_monitor_fd(d->interface), keeper_fd(d->keeper), watch_fd(d->watch), watch_fd(d->watch_pads)};
 	for (size_t i = 0; err == OK && i < sizeof fds / sizeof *fds; i++)
 		err = watch_descriptor(d, fds[i], fault);
 	if (err == OK)
@@ -362,6 +421,7 @@ void daemon_tear_down(struct daemon *d)
 		worker_stop(&d->workers[i]);
 	roster_free(d->roster);
 	engine_free(d->engine);
+	pads_free(d->pads);
 	for (uint32_t i = 0; d->sockets && i < d->n_workers; i++)
 		udp_close(d->sockets[i]);
 	free(d->sockets);
@@ -370,6 +430,7 @@ void daemon_tear_down(struct daemon *d)
 	run_hook(d, KEEPER_POST_DOWN);
 	queue_free(d->queue);
 	watch_free(d->watch);
+	watch_free(d->watch_pads);
 	state_close(d->state);
 	control_server_close(d->control);
 	file_set_opener(NULL, NULL);

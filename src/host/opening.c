@@ -40,8 +40,8 @@ static int open_walking(int folder, const char *path, int access)
 
 static int open_beneath(int folder, const char *path, int access, uint64_t more)
 {
-	struct open_how how = {
-		.flags = (uint64_t)(FLAGS | access), .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | more};
+	struct open_how how = {.flags = (uint64_t)(unsigned int)(FLAGS | access),
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | more};
 	int fd = (int)syscall(SYS_openat2, folder, *path ? path : ".", &how, sizeof how);
 	return fd < 0 && errno == ENOSYS ? open_walking(folder, path, access) : fd;
 }

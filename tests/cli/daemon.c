@@ -27,7 +27,7 @@ static const char status[] =
 	" {\"name\": \"laptop\", \"source\": \"folder\", \"addresses\": [\"10.66.0.7/32\", \"fd66::7/128\"], "
 	"\"key_id\": \"THEIRS\", \"endpoint\": \"192.0.2.1:10666\","
 	"  \"allowed_ips\": [\"10.66.0.2/32\", \"fd66::2/128\"], \"state\": \"established\", \"last_handshake_s\": 61,"
-	"  \"protection\": \"post-quantum\", \"kem\": \"ML-KEM-1024 + X25519\", \"signature_local\": \"ML-DSA-65\","
+	"  \"protection\": \"AEAD\", \"kem\": \"ML-KEM-1024 + X25519\", \"signature_local\": \"ML-DSA-65\","
 	"  \"signature_peer\": \"ML-DSA-87\", \"cipher\": \"AES-256-GCM\", \"preshared_key\": true, \"path_mtu\": 1500,"
 	"  \"epoch\": 0, \"rx_bytes\": 1610612736, \"tx_bytes\": 1000, \"rx_packets\": 5, \"tx_packets\": 6,"
 	"  \"last_receive_s\": 0, \"reject_reason\": null},"
