@@ -96,6 +96,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct reader r = reader_of(data, len);
 	memset(&c, 0, sizeof c);
 	c.pair = &pair;
+	if (len & 1)
+		pair_with_pad(&pair);
 	pair_start(&pair);
 	pair_poll(&pair);
 	keep(&c.from_alice, &pair.to_bob);
@@ -103,6 +105,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		step(&c, &r);
 	MUST(responder_pending(pair.responder) <= pair.responder_config.max_pending);
 	MUST(pair.established <= 1);
+	MUST(pair.admitted <= pair.taken && pair.taken <= PAD_SECRET_LEN);
 	if (pair.established) {
 		const struct hs_result *a = initiator_result(pair.initiator);
 		enum initiator_state state = initiator_state(pair.initiator);

@@ -76,7 +76,7 @@ static void start(struct pair *p)
 }
 
 /* Runs `ends_well` with the n-th call failing, for all n. */
-static void fail_each(void (*ends_well)(struct pair *p))
+static void fail_each(void (*ends_well)(struct pair *p), bool with_pad)
 {
 	static const uint8_t psk[PSK_LEN] = {1};
 	uint32_t n = 0;
@@ -84,6 +84,8 @@ static void fail_each(void (*ends_well)(struct pair *p))
 		failing = 0;
 		struct pair p = pair_config(SIG_ML_DSA_65, SIG_ML_DSA_65);
 		p.initiator_config.psk = p.verdict.psk = psk;
+		if (with_pad)
+			pair_with_pad(&p);
 		pair_start(&p); /* for its randomness */
 		pair_done(&p);
 		calls = 0;
@@ -105,7 +107,21 @@ static void is_established(struct pair *p)
 static void each_failing_call_is_survived(void **state)
 {
 	(void)state;
-	fail_each(is_established);
+	fail_each(is_established, false);
+}
+
+/* A secret of the pad that was taken for a Finish that then could not be built is not used again. */
+static void is_established_with_pad(struct pair *p)
+{
+	is_established(p);
+	assert_int_equal(p->admitted, p->taken);
+	assert_in_range(p->taken, PAD_SECRET_LEN, 2 * PAD_SECRET_LEN);
+}
+
+static void each_failing_call_is_survived_with_a_pad(void **state)
+{
+	(void)state;
+	fail_each(is_established_with_pad, true);
 }
 
 /* With cookies in between. */
@@ -119,7 +135,7 @@ static void is_established_under_load(struct pair *p)
 static void each_failing_call_is_survived_under_load(void **state)
 {
 	(void)state;
-	fail_each(is_established_under_load);
+	fail_each(is_established_under_load, false);
 }
 
 static void is_rejected(struct pair *p)
@@ -134,13 +150,14 @@ static void is_rejected(struct pair *p)
 static void each_failing_call_before_a_reject_is_survived(void **state)
 {
 	(void)state;
-	fail_each(is_rejected);
+	fail_each(is_rejected, false);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_failing_call_is_survived),
+		cmocka_unit_test(each_failing_call_is_survived_with_a_pad),
 		cmocka_unit_test(each_failing_call_is_survived_under_load),
 		cmocka_unit_test(each_failing_call_before_a_reject_is_survived),
 	};

@@ -64,6 +64,54 @@ static void established(void *context, const struct hs_result *result, const str
 	p->proven = *proven;
 }
 
+static enum err take_pad(void *context, uint8_t secret[static PAD_SECRET_LEN], uint8_t pad_ref[static PAD_REF_LEN])
+{
+	struct pair *p = context;
+	if (p->take_fails != OK)
+		return p->take_fails;
+	assert_true(p->taken + PAD_SECRET_LEN <= PAIR_PAD_LEN);
+	memset(pad_ref, 0x77, PAD_ID_LEN);
+	le64_put(pad_ref + PAD_ID_LEN, p->taken);
+	memcpy(secret, p->alices_pad + p->taken, PAD_SECRET_LEN);
+	p->taken += PAD_SECRET_LEN;
+	return OK;
+}
+
+static enum err find_pad(void *context, const uint8_t key_id[static KEY_ID_LEN],
+	const uint8_t pad_ref[static PAD_REF_LEN], uint8_t secret[static PAD_SECRET_LEN])
+{
+	struct pair *p = context;
+	const uint64_t at = le64_get(pad_ref + PAD_ID_LEN);
+	p->looked++;
+	assert_memory_equal(key_id, identity_key_id(p->initiator_config.identity), KEY_ID_LEN);
+	if (p->find_fails != OK)
+		return p->find_fails;
+	assert_int_equal(pad_ref[0], 0x77);
+	assert_true(at + PAD_SECRET_LEN <= PAIR_PAD_LEN);
+	if (at < p->admitted)
+		return ERR_REPLAY;
+	memcpy(secret, p->bobs_pad + at, PAD_SECRET_LEN);
+	return OK;
+}
+
+static enum err admit(void *context, const uint8_t key_id[static KEY_ID_LEN], const struct responder_claim *claim,
+	struct reject_reason *reason)
+{
+	struct pair *p = context;
+	p->asked_to_admit++;
+	assert_memory_equal(key_id, identity_key_id(p->initiator_config.identity), KEY_ID_LEN);
+	p->claim = *claim;
+	if (claim->request.len > 0)
+		memcpy(p->request, claim->request.data, claim->request.len);
+	if (p->admit_fails != OK) {
+		*reason = p->verdict.reason;
+		return p->admit_fails;
+	}
+	if (claim->pad_ref)
+		p->admitted = le64_get(claim->pad_ref + PAD_ID_LEN) + PAD_SECRET_LEN;
+	return OK;
+}
+
 struct pair pair_config(enum sig_alg alice, enum sig_alg bob)
 {
 	struct pair p = {.seed = 0x9e3779b97f4a7c15,
@@ -80,9 +128,19 @@ struct pair pair_config(enum sig_alg alice, enum sig_alg bob)
 			.rate = 100,
 			.authorise = authorise,
 			.new_index = new_index,
+			.admit = admit,
 			.established = established}};
 	memcpy(p.initiator_config.responder_key_id, identity_key_id(pair_bob(bob)), KEY_ID_LEN);
 	return p;
+}
+
+void pair_with_pad(struct pair *p)
+{
+	for (size_t i = 0; i < PAIR_PAD_LEN; i++)
+		p->alices_pad[i] = p->bobs_pad[i] = (uint8_t)(i * 7 + i / 256 + 1);
+	p->initiator_config.take_pad = take_pad;
+	p->responder_config.find_pad = find_pad;
+	p->verdict.requires_pad = true;
 }
 
 void pair_new_initiator(struct pair *p)
@@ -95,7 +153,7 @@ void pair_new_initiator(struct pair *p)
 void pair_start(struct pair *p)
 {
 	p->rng = (struct rng){.fill = fill, .context = &p->seed};
-	p->responder_config.context = p;
+	p->initiator_config.context = p->responder_config.context = p;
 	assert_int_equal(responder_new(&p->responder, &p->responder_config, &p->rng, p->now), OK);
 	pair_new_initiator(p);
 }
@@ -224,6 +282,8 @@ void pair_assert_established(const struct pair *p)
 	assert_memory_equal(a->peer_key_id, identity_key_id(p->responder_config.identity), KEY_ID_LEN);
 	assert_memory_equal(b->peer_key_id, identity_key_id(p->initiator_config.identity), KEY_ID_LEN);
 	assert_int_equal(a->has_psk, b->has_psk);
+	assert_int_equal(a->has_pad, b->has_pad);
+	assert_int_equal(b->has_pad, p->verdict.requires_pad);
 	assert_memory_equal(a->k_i2r, b->k_i2r, sizeof a->k_i2r);
 	assert_memory_equal(a->k_r2i, b->k_r2i, sizeof a->k_r2i);
 	assert_memory_not_equal(a->k_i2r, a->k_r2i, sizeof a->k_i2r);

@@ -19,6 +19,8 @@
 
 #define BOX_MAX 64
 
+#define PAIR_PAD_LEN 2048 /* for 32 key exchanges */
+
 /* Datagrams on their way. */
 struct box {
 	uint8_t data[BOX_MAX][HS_DATAGRAM_MAX];
@@ -46,6 +48,15 @@ struct pair {
 	uint32_t next_index, asked, established;
 	struct hs_result session;
 	struct addr proven;
+
+	/* The pad, when pair_with_pad was called. alice takes its secrets one after another; bob looks, and records
+	 * what he admits. */
+	uint8_t alices_pad[PAIR_PAD_LEN], bobs_pad[PAIR_PAD_LEN];
+	uint64_t taken, admitted; /* up to there */
+	enum err take_fails, find_fails, admit_fails;
+	uint32_t looked, asked_to_admit;
+	struct responder_claim claim; /* the last; its pointers are only compared with NULL */
+	uint8_t request[1024];        /* its bytes */
 };
 
 /* The identities, made once a program. */
@@ -57,6 +68,8 @@ void pair_free_identities(void);
 struct pair pair_config(enum sig_alg alice, enum sig_alg bob);
 void pair_start(struct pair *p);
 void pair_done(struct pair *p);
+/* Both have the same pad, and each key exchange uses a secret of it. */
+void pair_with_pad(struct pair *p);
 /* A second attempt of alice's. */
 void pair_new_initiator(struct pair *p);
 
