@@ -55,6 +55,8 @@ bool engine_peer_status(const struct engine *e, uint32_t number, struct peer_sta
 		.is_established = p->active,
 		.is_connecting = p->initiator,
 		.has_psk = p->has_psk,
+		.protection = p->protection,
+		.has_pad = p->pad,
 		.established_at = p->established_at,
 		.last_receive = atomic_load(&p->last_receive),
 		.stations = atomic_load(&p->port.macs.count),
