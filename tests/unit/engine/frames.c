@@ -178,15 +178,16 @@ static void test_frames_that_are_refused_are_counted(void **state)
 	receive_frame(1, FRAME_FRAGMENT, 0, part, sizeof part);
 	receive_frame(1, FRAME_FRAGMENT, 0, part, sizeof part); /* twice */
 	assert_int_equal(drops(DROP_FRAGMENT), 1);
-	receive_frame(1, FRAME_ETHERNET, 0, zeros, 60); /* kinds that this version does not carry */
-	receive_frame(1, (enum frame_kind)99, 0, zeros, 60);
+	receive_frame(1, (enum frame_kind)99, 0, zeros, 60); /* a later version's: skipped */
+	receive_frame(1, FRAME_ETHERNET, 0, zeros, 60);      /* its Layer is not ours */
+	assert_int_equal(drops(DROP_LAYER), 1);
 	receive(1, zeros, 0, 3);
 	assert_int_equal(drops(DROP_REPLAY), 2);
 	assert_int_equal(delivered, 1);
 	uint64_t all = 0;
 	for (int why = 0; why < DROP_COUNT; why++)
 		all += drops((enum drop)why);
-	assert_int_equal(all, 2 + 3 + 1 + 2);
+	assert_int_equal(all, 2 + 3 + 1 + 1 + 2);
 }
 
 static void test_several_frames_share_a_datagram_and_a_bad_one_ends_it(void **state)
