@@ -45,11 +45,28 @@ static void assert_epoch(const struct epoch *e, json_t *vector)
 	assert_bytes(e->k_r2i, sizeof e->k_r2i, vector, "k_r2i");
 }
 
+/* The vector's pad: both its ends. */
+static enum err take_pad(void *context, uint8_t secret[static PAD_SECRET_LEN], uint8_t pad_ref[static PAD_REF_LEN])
+{
+	struct blob s = bytes(context, "pad_secret"), ref = bytes(context, "pad_ref");
+	memcpy(secret, s.data, PAD_SECRET_LEN);
+	memcpy(pad_ref, ref.data, PAD_REF_LEN);
+	return OK;
+}
+
+static enum err find_pad(
+	void *context, const uint8_t pad_ref[static PAD_REF_LEN], uint8_t secret[static PAD_SECRET_LEN])
+{
+	assert_bytes(pad_ref, PAD_REF_LEN, context, "pad_ref");
+	struct blob s = bytes(context, "pad_secret");
+	memcpy(secret, s.data, PAD_SECRET_LEN);
+	return OK;
+}
+
 static void check_rekey(json_t *vector)
 {
 	json_t *in = field(vector, "inputs");
-	struct blob rekey1 = bytes(vector, "rekey1"), r = bytes(vector, "r_before"),
-		    rekey = bytes(vector, "rekey_before");
+	struct blob r = bytes(vector, "r_before"), rekey = bytes(vector, "rekey_before");
 	struct script starter = {.bytes.len = 0}, answerer = {.bytes.len = 0};
 	struct rng starter_rng = {script_fill, &starter}, answerer_rng = {script_fill, &answerer};
 	struct epoch now = {0}, next;
@@ -64,16 +81,12 @@ static void check_rekey(json_t *vector)
 	script_add(&answerer, in, "x25519_answerer");
 	script_add(&answerer, in, "kem_m");
 
-	assert_int_equal(rekey_begin(&start, &one, (uint32_t)number(in, "index_starter"), NULL, &starter_rng), OK);
+	const struct rekey_pad with_pad = {.take = take_pad, .find = find_pad, .context = in};
+	const struct rekey_pad *pad = bytes(in, "pad_secret").len ? &with_pad : NULL;
 	uint32_t index = (uint32_t)number(in, "index_answerer");
-	if (bytes(in, "pad_secret").len) { /* not in this version: a Rekey1 that names a pad is refused */
-		assert_int_equal(rekey_answer(&now, VIEW(rekey1.data, rekey1.len), index, NULL, &answerer_rng, &two, &next),
-			ERR_FORMAT);
-		rekey_abandon(start);
-		return;
-	}
+	assert_int_equal(rekey_begin(&start, &one, (uint32_t)number(in, "index_starter"), pad, &starter_rng), OK);
 	assert_bytes(&one, sizeof one, vector, "rekey1");
-	assert_int_equal(rekey_answer(&now, VIEW(&one, sizeof one), index, NULL, &answerer_rng, &two, &next), OK);
+	assert_int_equal(rekey_answer(&now, VIEW(&one, sizeof one), index, pad, &answerer_rng, &two, &next), OK);
 	assert_bytes(&two, sizeof two, vector, "rekey2");
 	assert_epoch(&next, vector);
 	memset(&next, 0, sizeof next);
@@ -202,7 +215,8 @@ static void buckets_match(void **state)
 	json_array_foreach(field(vectors, "buckets"), i, vector)
 	{
 		size_t len = number(vector, "length");
-		assert_int_equal(padding_size(PADDING_BUCKETS, len, number(vector, "full"), 0), number(vector, "padded"));
+		assert_int_equal(
+			padding_size(PADDING_BUCKETS, len, number(vector, "full"), 0), number(vector, "padded"));
 		assert_int_equal(padding_size(PADDING_NONE, len, number(vector, "full"), 0), len);
 	}
 }
