@@ -8,6 +8,8 @@
 
 #include "pad/medium.h"
 
+#include <stdatomic.h>
+
 /* What a crash does to the write during which it happens. */
 enum crash {
 	CRASH_BEFORE, /* nothing of it arrives */
@@ -20,13 +22,13 @@ struct disk {
 	uint8_t *bytes;                                   /* of the pad; burning changes them */
 	uint8_t copies[LEDGER_COPIES][LEDGER_RECORD_LEN]; /* of the ledger */
 	struct seeded *seed;
-	uint64_t operations; /* so far */
-	uint64_t crash_at;   /* the operation that kills; UINT64_MAX: none does */
+	_Atomic uint64_t operations; /* so far */
+	uint64_t crash_at;           /* the operation that kills; UINT64_MAX: none does */
 	enum crash crash;
 	uint32_t failing;  /* percent of operations that fail, and leave the process alive */
 	bool spares_reads; /* only writes fail */
 	bool is_dead;
-	unsigned int wakes;
+	_Atomic unsigned int wakes;
 };
 
 /* With a copy of `size` bytes. disk_done frees it. */
