@@ -10,6 +10,9 @@
 #define REPEAT_MAX (5 * USEC_PER_SEC)
 #define ACCEPT_MAX (10 * USEC_PER_SEC) /* after PadWelcome: then a new hello */
 #define HINT_AFTER (15 * USEC_PER_SEC) /* unanswered: then the reasons are named */
+#define HELLO_LIFE (15 * USEC_PER_SEC) /* of the first hello; twice as long each time, so that few slots are used ...  \
+					*/
+#define HELLO_LIFE_DOUBLINGS 8         /* ... up to about an hour */
 #define TRIES_RATE 20000U              /* comparisons of hellos with slots a second, a fraction of a microsecond each */
 #define REFUSED_WAIT (30 * USEC_PER_SEC)
 #define MEMORY_WAIT USEC_PER_SEC
@@ -86,8 +89,13 @@ bool padlink_call(struct peer *p, usec now)
 	peer_drop_session(p, p->active);
 	peer_drop_session(p, p->old);
 	grace_wait();
-	*call = (struct pad_call){
-		.index = index_pick(e->index, &e->rng), .began_at = now, .due = now, .interval = REPEAT_FIRST};
+	unsigned int doublings =
+		p->padlink->unanswered < HELLO_LIFE_DOUBLINGS ? p->padlink->unanswered : HELLO_LIFE_DOUBLINGS;
+	*call = (struct pad_call){.index = index_pick(e->index, &e->rng),
+		.began_at = now,
+		.due = now,
+		.interval = REPEAT_FIRST,
+		.ends_at = now + (HELLO_LIFE << doublings)};
 	enum err err = make_hello(p, call);
 	if (err != OK) {
 		say_no_slot(p, err);
@@ -125,7 +133,14 @@ usec padlink_tick_call(struct peer *p, usec now)
 		return now;
 	}
 	hint(p, call, now);
+	if (now >= call->ends_at) {
+		p->padlink->unanswered++;
+		peer_stop_calling(p);
+		return now;
+	}
 	if (now >= call->due) {
+		(void)peer_pick_address(p); /* there was one: if there is none now, the last is tried again */
+		p->attempts++;
 		struct lane *lane = engine_control_lane(p->engine);
 		if (lane->io.send(lane->io.context, &p->calling, call->bytes, sizeof call->bytes, sizeof call->bytes) !=
 			OK)
@@ -205,6 +220,7 @@ void padlink_on_welcome(struct peer *p, const struct event *event, usec now)
 		return;
 	}
 	call->welcomed_at = now;
+	p->padlink->unanswered = 0;
 	p->pending[1] = s;
 	bool is_proven = addr_equal(&event->from.remote, &p->calling.remote);
 	if (is_proven)
@@ -344,8 +360,10 @@ static void answer_hello(struct peer *p, const uint8_t slot[PAD_SLOT_LEN], const
 	p->moved_counter = 0;
 	peer_set_route(p, &event->from, false, now);
 	struct route *route = atomic_load(&p->route);
-	if (route)
+	if (route) {
 		atomic_fetch_add(&route->received, event->len);
+		atomic_fetch_add(&route->sent, PAD_WELCOME_LEN);
+	}
 	send_to(e, &event->from, p->padlink->welcome, PAD_WELCOME_LEN);
 	if (handout_send(s) != OK)
 		lane_drop(engine_control_lane(e), DROP_MEMORY);
@@ -374,6 +392,16 @@ static bool is_old_hello(struct peer *p, const struct hello *hello, const struct
 	return is_it;
 }
 
+static void repeat_answer(struct peer *p, const struct event *event)
+{
+	struct route *route = atomic_load(&p->route);
+	if (route && addr_equal(&route->to.remote, &event->from.remote)) {
+		atomic_fetch_add(&route->received, event->len);
+		atomic_fetch_add(&route->sent, PAD_WELCOME_LEN);
+	}
+	send_to(p->engine, &event->from, p->padlink->welcome, PAD_WELCOME_LEN);
+}
+
 /* Whose hello is it? False: not this peer's. */
 static bool try_hello(struct peer *p, const struct hello *hello, const struct event *event, usec now)
 {
@@ -383,7 +411,7 @@ static bool try_hello(struct peer *p, const struct hello *hello, const struct ev
 	if (!slot) {
 		if (secret_equal(event->data, link->hello, PAD_HELLO_LEN)) {
 			if (link->has_answered)
-				send_to(e, &event->from, link->welcome, PAD_WELCOME_LEN);
+				repeat_answer(p, event);
 			return true;
 		}
 		if (!is_old_hello(p, hello, event, now))

@@ -10,12 +10,14 @@ struct pad_call {
 	uint8_t bytes[PAD_HELLO_LEN];
 	uint64_t seen; /* of the peer when the marks were made */
 	usec began_at, due, interval;
+	usec ends_at; /* then with another slot: the other end may have taken this one, and forgotten its answer */
 	usec welcomed_at; /* 0: not yet */
 	bool has_hinted;
 };
 
 struct padlink {
 	struct pad_call *call;
+	unsigned int unanswered; /* hellos in a row */
 	/* The responder's last answer, for repeats of the same hello. */
 	bool has_answered;
 	uint8_t hello[PAD_HELLO_LEN], welcome[PAD_WELCOME_LEN];

@@ -80,6 +80,9 @@ void peer_wake(struct peer *p, usec when);
 void peer_tick(struct peer *p, usec now);
 /* The configured address is another than before: it is called next, and a call elsewhere that waits for Resp ends. */
 void peer_call_again(struct peer *p);
+/* The address to call: where the peer was last, if it has answered from there, and where it is configured to be, in
+ * turn (p->attempts). False: there is none yet. */
+bool peer_pick_address(struct peer *p);
 /* Resp, whose last part came from `from`, was right: Finish is built. */
 void peer_finish_initiated(struct peer *p, const struct endpoint *from, usec now);
 void peer_notice(struct peer *p, enum notice notice, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -1,5 +1,5 @@
 /* What `jorm status` shows of the engine. */
-#include "engine/private.h"
+#include "engine/padlink.h"
 
 #include <stdio.h>
 
@@ -53,7 +53,7 @@ bool engine_peer_status(const struct engine *e, uint32_t number, struct peer_sta
 		.key_id = p->key_id,
 		.endpoint = route ? route->to.remote : p->configured,
 		.is_established = p->active,
-		.is_connecting = p->initiator,
+		.is_connecting = p->initiator || (p->padlink && p->padlink->call),
 		.has_psk = p->has_psk,
 		.protection = p->protection,
 		.has_pad = p->pad,

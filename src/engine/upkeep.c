@@ -210,9 +210,7 @@ static void send_handshake(void *context, const uint8_t *data, size_t len)
 		lane_drop(call->lane, DROP_SEND);
 }
 
-/* The address to call: where the peer was last, if it has answered from there, and where it is configured to be, in
- * turn. */
-static bool pick_address(struct peer *p)
+bool peer_pick_address(struct peer *p)
 {
 	struct route *route = atomic_load(&p->route);
 	bool is_configured = !addr_is_unset(&p->configured);
@@ -227,7 +225,7 @@ static bool pick_address(struct peer *p)
 static void begin_handshake(struct peer *p, usec now)
 {
 	struct engine *e = p->engine;
-	if (!pick_address(p)) {
+	if (!peer_pick_address(p)) {
 		p->retry_at = now + USEC_PER_SEC; /* its name is not resolved yet */
 		return;
 	}

@@ -1,10 +1,14 @@
 #include "transport/keys.h"
 
 #include "base/secret.h"
+#include "pad/pad.h"
 #include "transport/onetime.h"
 #include "transport/replay.h"
 
 #include <stdlib.h>
+
+/* A pad's window is one of bytes, counted in steps. */
+#define PAD_REPLAY_WORDS (PAD_WINDOW / KEYS_PAD_STEP / 64 + 1)
 
 struct aead_pair {
 	struct aead *seal, *open;
@@ -212,13 +216,14 @@ static void unlock_replay(struct keys *keys)
 /* Once in the life of keys that are used; two lanes may come here together. */
 static enum err widen_replay(struct keys *keys)
 {
-	uint64_t *ring = calloc(REPLAY_WORDS, sizeof *ring);
+	uint64_t words = keys->config.protection == PROTECTION_OTP ? PAD_REPLAY_WORDS : REPLAY_WORDS;
+	uint64_t *ring = calloc(words, sizeof *ring);
 	if (!ring)
 		return ERR_NOMEM;
 	lock_replay(keys);
 	bool is_first = !keys->replay.ring;
 	if (is_first)
-		replay_widen(&keys->replay, ring, REPLAY_WORDS);
+		replay_widen(&keys->replay, ring, words);
 	unlock_replay(keys);
 	if (!is_first)
 		free(ring);

@@ -22,6 +22,8 @@
 #define KEYS_COUNTER_MAX (UINT64_C(1) << 32) /* rekey at the latest here ... */
 #define KEYS_COUNTER_END (UINT64_C(1) << 33) /* ... and never send from here on */
 #define KEYS_FORGERIES_MAX (UINT64_C(1) << 36)
+/* Datagrams' first positions in a pad are never nearer: divided by it, they stand for counters. */
+#define KEYS_PAD_STEP 32
 #define KEYS_LIFETIME (180 * USEC_PER_SEC)
 
 struct keys;

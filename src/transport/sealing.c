@@ -4,9 +4,7 @@
 #include "pad/pad.h"
 #include "transport/onetime.h"
 
-/* Datagrams' first positions are never nearer than that: each has a bit of its own in the replay window. */
-#define REPLAY_STEP 32
-static_assert(ONETIME_KEY_LEN >= REPLAY_STEP);
+static_assert(ONETIME_KEY_LEN >= KEYS_PAD_STEP);
 
 /* ---- taking pad ---- */
 
@@ -135,7 +133,7 @@ static enum err open_onetime(const struct sealing *s, struct keys *keys, uint8_t
 	if (err == OK)
 		err = onetime_check(s->mac, key.bytes, datagram, len, &n);
 	if (err == OK)
-		err = keys_accept(keys, key.position / REPLAY_STEP, is_newest);
+		err = keys_accept(keys, key.position / KEYS_PAD_STEP, is_newest);
 	if (err == OK)
 		err = find_mask(s, pad, key.position + ONETIME_KEY_LEN, n, &mask, &span);
 	secret_wipe(key_found, sizeof key_found);

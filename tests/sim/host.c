@@ -200,7 +200,11 @@ static void add_peer(struct host *h, struct host_peer *p, const struct host *oth
 		.n_allowed_ips = 2,
 		.initiates = p->initiates,
 		.keepalive = h->keepalive,
-		.has_psk = p->has_psk};
+		.has_psk = p->has_psk,
+		.protection = p->protection,
+		.pad = p->end ? sim_end_start(p->end, h) : NULL};
+	if (p->end && !config.pad)
+		return;
 	memcpy(config.key_id, identity_key_id(other->identity), KEY_ID_LEN);
 	memcpy(config.psk, p->psk, PSK_LEN);
 	if (engine_add_peer(h->engine, &config, &p->number) != OK)
@@ -254,6 +258,9 @@ void host_stop(struct host *h, bool politely)
 		engine_close(h->engine, host_clock(h));
 	engine_free(h->engine);
 	h->engine = NULL;
+	for (uint32_t i = 0; i < h->n_peers; i++)
+		if (h->peers[i].end)
+			sim_end_stop(h->peers[i].end, politely);
 	for (uint32_t i = 0; i < h->n_inbox; i++)
 		free(h->inbox[i]);
 	for (uint32_t i = 0; i < h->n_arrived; i++)
@@ -261,11 +268,18 @@ void host_stop(struct host *h, bool politely)
 	h->n_inbox = h->n_arrived = 0;
 }
 
+void host_crash(struct host *h)
+{
+	host_stop(h, false);
+}
+
 void host_forget(struct host *h, uint32_t peer, const struct host *all)
 {
 	if (!h->engine)
 		return;
 	engine_remove_peer(h->engine, h->peers[peer].number);
+	if (h->peers[peer].end)
+		sim_end_stop(h->peers[peer].end, true);
 	add_peer(h, &h->peers[peer], &all[h->peers[peer].host]);
 	arrange_turn(h);
 }

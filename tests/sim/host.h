@@ -9,6 +9,7 @@
 #include "engine/engine.h"
 #include "sim/inner.h"
 #include "sim/network.h"
+#include "sim/pads.h"
 
 #define INBOX_MAX 256
 #define DATA_LANES 2
@@ -28,6 +29,8 @@ struct host_peer {
 	bool initiates, has_psk;
 	uint8_t psk[PSK_LEN];
 	uint32_t number; /* in the engine */
+	enum protection protection;
+	struct sim_end *end; /* of its pad; NULL: none */
 };
 
 struct host {
@@ -70,6 +73,9 @@ void host_start(struct host *h, const struct host *all);
 void host_wake(struct host *h);
 /* As killed: nothing is told to anybody. `politely`: engine_close first. */
 void host_stop(struct host *h, bool politely);
+
+/* It dies by itself. */
+void host_crash(struct host *h);
 
 /* It forgets a peer and learns it anew, as when its configuration is read again. */
 void host_forget(struct host *h, uint32_t peer, const struct host *all);

@@ -108,10 +108,12 @@ int main(int argc, char **argv)
 		sum.datagrams += r.datagrams;
 		sum.handshakes += r.handshakes;
 		sum.rekeys += r.rekeys;
+		sum.pad_datagrams += r.pad_datagrams;
 	}
 	printf("%" PRIu64 " seeds, %" PRIu64 " failed; %" PRIu64 " of %" PRIu64 " packets delivered in %" PRIu64
-	       " datagrams, %" PRIu64 " handshakes, %" PRIu64 " rekeys\n",
-		ran, failed, sum.delivered, sum.sent, sum.datagrams, sum.handshakes / 2, sum.rekeys / 2);
+	       " datagrams (%" PRIu64 " by a pad), %" PRIu64 " handshakes, %" PRIu64 " rekeys\n",
+		ran, failed, sum.delivered, sum.sent, sum.datagrams, sum.pad_datagrams, sum.handshakes / 2,
+		sum.rekeys / 2);
 	for (uint32_t i = 0; i <= CLIENTS; i++)
 		identity_free(identities[i]);
 	grace_unregister_thread();

@@ -51,10 +51,15 @@ static bool tap(void *context, uint32_t node, const struct datagram *d)
 {
 	struct scenario *s = context;
 	char to[ADDR_TEXT_LEN];
-	if (s->world.is_verbose && d->len && d->data[0] != MSG_DATA)
+	if (s->world.is_verbose && d->len && d->data[0] != MSG_DATA &&
+		d->data[0] != MSG_PAD_DATA)
 		world_log(&s->world, "host %u: handshake datagram, type %u, part %u, %zu bytes to %s", node, d->data[0],
 			d->data[2], d->len, addr_format(&d->to, to));
 	observer_sent(&s->observer, node, d);
+	for (uint32_t i = 0; i < s->n_hosts; i++)
+		for (int end = 0; s->links[i] && end < 2; end++)
+			if (s->links[i]->ends[end].host && s->links[i]->ends[end].host->node == node)
+				sim_link_check(s->links[i], &s->links[i]->ends[end], d);
 	return attacker_tap(&s->attacker, node, d);
 }
 
@@ -93,6 +98,8 @@ static void calm_down(struct scenario *s)
 	for (uint32_t i = 0; i < s->n_hosts; i++) {
 		struct host *h = &s->hosts[i];
 		s->network.nodes[h->node].is_cut = false;
+		if (s->links[i])
+			s->links[i]->crashes = false;
 		if (!h->engine)
 			host_start(h, s->hosts);
 	}
@@ -186,6 +193,10 @@ struct result scenario_run(uint64_t seed, bool is_verbose, struct identity *cons
 		.handshakes = s->handshakes,
 		.rekeys = s->rekeys};
 	memcpy(result.failure, s->world.failure, sizeof result.failure);
+	for (uint32_t i = 0; i < s->n_hosts; i++) {
+		result.pad_datagrams += s->links[i] ? s->links[i]->datagrams : 0;
+		sim_link_free(s->links[i]);
+	}
 	attacker_done(&s->attacker);
 	observer_done(&s->observer);
 	ledger_done(&s->ledger);

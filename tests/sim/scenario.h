@@ -11,7 +11,7 @@
 struct result {
 	bool has_failed;
 	char failure[400];
-	uint64_t trace, steps, delivered, sent, datagrams, handshakes, rekeys;
+	uint64_t trace, steps, delivered, sent, datagrams, handshakes, rekeys, pad_datagrams;
 };
 
 /* Made once, shared by all runs. false: libcrypto failed. */

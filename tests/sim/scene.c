@@ -67,6 +67,21 @@ static void know(struct host *h, const struct host *other, bool initiates, const
 		memcpy(p->psk, psk, PSK_LEN);
 }
 
+/* The client that both have just come to know has a pad. */
+static void give_pad(struct scenario *s, uint32_t client)
+{
+	static const enum protection protections[] = {PROTECTION_OTP};
+	enum protection protection = protections[random_below(&s->random, 1)];
+	struct host_peer *at_client = &s->hosts[client].peers[0],
+			 *at_server = &s->hosts[0].peers[s->hosts[0].n_peers - 1];
+	struct sim_link *link = sim_link_new(&s->world, client);
+	link->crashes &= !s->is_calm;
+	s->links[client] = link;
+	at_client->protection = at_server->protection = protection;
+	at_client->end = &link->ends[1];
+	at_server->end = &link->ends[0];
+}
+
 /* Host 0 is the server. Sometimes a client is a stranger to it, or has another pre-shared key. */
 static void choose_peers(struct scenario *s)
 {
@@ -82,6 +97,8 @@ static void choose_peers(struct scenario *s)
 		else if (is_stranger)
 			continue;
 		know(&s->hosts[0], &s->hosts[i], is_mutual, has_psk ? psk : NULL);
+		if (!is_stranger && !is_mutual && random_chance(r, 250))
+			give_pad(s, i);
 		s->may_talk[0][i] = s->may_talk[i][0] = !is_stranger;
 	}
 }

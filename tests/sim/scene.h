@@ -15,6 +15,7 @@ struct scenario {
 	struct host hosts[HOSTS_MAX];
 	uint32_t n_hosts;
 	bool may_talk[HOSTS_MAX][HOSTS_MAX];
+	struct sim_link *links[HOSTS_MAX]; /* of a client's pad and the server's; NULL: they have none */
 	struct stream_random random;
 	usec ends;     /* of the troubled part */
 	bool is_quiet; /* it is over */
