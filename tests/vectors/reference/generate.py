@@ -309,6 +309,75 @@ def make_control():
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# One-time pads
+
+def layout_vector(size):
+    layout = jorm.PadLayout(size)
+    last = layout.n_blocks * jorm.PAD_BLOCK - 1
+    positions = sorted({0, 1, 65535, 65536, 65537, 3 * 65536 + 77, last // 2, last - 65536, last})
+    return {"size": size, "n_slots": layout.n_slots, "traffic": layout.traffic, "n_blocks": layout.n_blocks,
+            "walk": [{"position": q, "responder": layout.offset(jorm.RESPONDER, q),
+                      "initiator": layout.offset(jorm.INITIATOR, q)} for q in positions]}
+
+
+def sparse(name, length):
+    """Bytes of which about half are zero, in runs."""
+    data, pattern = draw(name, length), draw(f"{name}/zeros", length)
+    return bytes(x if pattern[i // 8] & 1 << i // 4 % 8 else 0 for i, x in enumerate(data))
+
+
+def pad_data_cases():
+    """-> (name, pad, frames, n bytes of noise, max_zero_run)"""
+    packet = jorm.frame(jorm.FRAME_IP, 0, udp_packet(draw("data/payload", 56)))
+    pad, zeros = draw("pads/data/pad", 600), draw("pads/data/sparse/key", 34) + sparse("pads/data/sparse", 2000)
+    return [
+        ("empty", pad[:34], b"", 0, 0),
+        ("padding_alone", pad[:34], b"", 30, 0),
+        ("packet", pad, packet, 0, 0),
+        ("packet_and_padding", pad, packet, 400, 0),
+        ("zeros_are_used", zeros, packet, 7, 0),
+        ("zeros_in_runs_of_3", zeros, packet, 7, 3),
+        ("zeros_in_runs_of_1", zeros, packet, 0, 1),
+    ]
+
+
+def pad_data_vector(case):
+    name, pad, frames, n_noise, max_zero_run = case
+    receiver, offset = draw_u32("pads/data/receiver"), 0x0123456789ab
+    noise = draw(f"pads/data/{name}/noise", n_noise)
+    datagram, used = jorm.seal_pad_data(receiver, offset, pad, frames, noise, max_zero_run)
+    must_equal(jorm.open_pad_data(receiver, offset, pad, datagram, max_zero_run), frames)
+    plaintext, masked = jorm.masked_plaintext(offset, pad[34:], frames, 10 + len(frames) + n_noise, max_zero_run)
+    return {"name": name, "receiver": receiver, "offset": offset, "pad": pad, "frames": frames, "noise": noise,
+            "max_zero_run": max_zero_run, "datagram": datagram, "pad_used": used,
+            "masked_plaintext": plaintext, "masked_pad_used": masked}
+
+
+def hello_vector(name, status, max_zero_run):
+    slot_bytes, sender, receiver, slot = draw(f"pads/{name}/slot", 256), draw_u32(f"pads/{name}/sender"), \
+        draw_u32(f"pads/{name}/receiver"), draw_u32(f"pads/{name}/number") % 4096
+    marks = {"sent": 0x0102030405, "received": 0x1112131415, "boundary": 0x212223,
+             "random": draw(f"pads/{name}/random", 8), "status": status, "max_zero_run": max_zero_run}
+    hello = jorm.build_hello(slot_bytes, sender, slot, *marks.values())
+    welcome = jorm.build_welcome(slot_bytes, sender, receiver, slot, *marks.values())
+    must_equal(jorm.open_hello(slot_bytes, hello), jorm.open_welcome(slot_bytes, welcome))
+    return {"slot_bytes": slot_bytes, "sender": sender, "receiver": receiver, "slot": slot, **marks,
+            "hello": hello, "welcome": welcome}
+
+
+def make_pads():
+    pad_id = draw("pads/id", 16)
+    marks = {"pad_id": pad_id, "sent": 2**40 + 1, "received": 2**33 + 2, "boundary": 77, "max_zero_run": 4}
+    return {
+        "layouts": [layout_vector(n) for n in (2**20, 2**20 + 4095, 10**7 + 1, 100 * 2**20, 2**34, 2**48)],
+        "data": [pad_data_vector(case) for case in pad_data_cases()],
+        "hellos": [hello_vector("hello0", 0, 0), hello_vector("hello1", 3, 9)],
+        "marks": {**marks, "request": jorm.pad_marks_tlv(1, *marks.values()),
+                  "accept": jorm.pad_marks_tlv(7, *marks.values())},
+    }
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 
 def make_vectors():
     identities = make_identities()
@@ -323,6 +392,7 @@ def make_vectors():
         "data": make_data(),
         "buckets": make_buckets(),
         "control": make_control(),
+        "pads": make_pads(),
     }
 
 

@@ -120,7 +120,7 @@ def _chacha20(key, counter, nonce, data):
     return b"".join(out)
 
 
-def _poly1305(key, data):
+def poly1305(key, data):
     r = int.from_bytes(key[:16], "little") & 0x0ffffffc0ffffffc0ffffffc0fffffff
     total = 0
     for i in range(0, len(data), 16):
@@ -134,7 +134,7 @@ def _pad16(data):
 
 def _chacha20_poly1305_tag(key, nonce, aad, ciphertext):
     lengths = len(aad).to_bytes(8, "little") + len(ciphertext).to_bytes(8, "little")
-    return _poly1305(_chacha20_block(key, 0, nonce)[:32], _pad16(aad) + _pad16(ciphertext) + lengths)
+    return poly1305(_chacha20_block(key, 0, nonce)[:32], _pad16(aad) + _pad16(ciphertext) + lengths)
 
 
 def chacha20_poly1305_seal(key, nonce, aad, plaintext):

@@ -13,7 +13,7 @@ import primitives as p
 from primitives import CheckFailed
 
 VERSION = 4
-INIT, RESP, FINISH, DATA, COOKIE, REJECT = 1, 2, 3, 4, 5, 9
+INIT, RESP, FINISH, DATA, COOKIE, PAD_HELLO, PAD_DATA, PAD_WELCOME, REJECT = 1, 2, 3, 4, 5, 6, 7, 8, 9
 
 BODY_MAX = 1184
 INIT_DATAGRAMS = 3
@@ -416,6 +416,108 @@ def open_data(suite, key, receiver, datagram):
     if header != _data_header(receiver, counter):
         raise CheckFailed("Data header")
     return counter, SUITES[suite][1](key, _data_nonce(counter), header, sealed)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# One-time pads
+
+PAD_BLOCK = 65536
+RESPONDER, INITIATOR = "responder", "initiator"
+
+
+class PadLayout:
+    def __init__(self, size):
+        self.n_slots = min(2**20, size // 16) // 256
+        end = size // 4096 * 4096
+        self.n_blocks = (end - 64 - self.n_slots * 256) // PAD_BLOCK
+        self.traffic = end - self.n_blocks * PAD_BLOCK
+
+    def offset(self, role, position):
+        """Where in the file a position of a walk is."""
+        if role == INITIATOR:
+            block, within = divmod(position, PAD_BLOCK)
+            position = (self.n_blocks - 1 - block) * PAD_BLOCK + within
+        return self.traffic + position
+
+
+def pad_mask(pad, length, max_zero_run):
+    """-> the bytes to XOR with, how many of `pad` (consecutive positions) they took"""
+    out, zeros, used = [], 0, 0
+    while len(out) < length:
+        byte, used = pad[used], used + 1
+        if byte:
+            zeros = 0
+        elif max_zero_run and zeros >= max_zero_run:
+            continue
+        else:
+            zeros += 1
+        out.append(byte)
+    return bytes(out), used
+
+
+def _one_time(key, body):
+    return body + p.poly1305(key, body)
+
+
+def _check_one_time(key, message):
+    if len(message) < 16 or p.poly1305(key, message[:-16]) != message[-16:]:
+        raise CheckFailed("tag")
+    return message[:-16]
+
+
+def seal_pad_data(receiver, offset, pad, frames, noise, max_zero_run):
+    """-> the datagram, how many bytes of `pad` it took"""
+    key, length_mask, rest = take(pad, 32, 2)
+    mask, used = pad_mask(rest, len(frames), max_zero_run)
+    length = p.xor(u16(len(frames)), length_mask)
+    body = struct.pack("<B3xIQ", PAD_DATA, receiver, offset) + length + p.xor(frames, mask) + noise
+    return _one_time(key, body), 34 + used
+
+
+def open_pad_data(receiver, offset, pad, datagram, max_zero_run):
+    """-> the frames; offset is that of pad[0]"""
+    key, length_mask, rest = take(pad, 32, 2)
+    header, length, masked = take(_check_one_time(key, datagram), 16, 2)
+    if header != struct.pack("<B3xIQ", PAD_DATA, receiver, offset):
+        raise CheckFailed("PadData header")
+    length = int.from_bytes(p.xor(length, length_mask), "little")
+    if length > len(masked):
+        raise CheckFailed("PadData length")
+    return p.xor(masked[:length], pad_mask(rest, length, max_zero_run)[0])
+
+
+def masked_plaintext(offset, pad, frames, plaintext_length, max_zero_run):
+    """-> the plaintext of a Data of pq+otp, how many bytes of `pad` it took"""
+    mask, used = pad_mask(pad, len(frames), max_zero_run)
+    plaintext = u64(offset) + u16(len(frames)) + p.xor(frames, mask)
+    return plaintext + bytes(plaintext_length - len(plaintext)), used
+
+
+def _marks(sent, received, boundary, random, status, max_zero_run):
+    return u64(sent) + u64(received) + u64(boundary) + random + u8(status) + u8(max_zero_run) + bytes(30)
+
+
+def build_hello(slot_bytes, sender, slot, *marks):
+    header = struct.pack("<BBHII", PAD_HELLO, VERSION, 0, sender, slot)
+    return _one_time(slot_bytes[:32], header + p.xor(_marks(*marks), slot_bytes[32:96]))
+
+
+def build_welcome(slot_bytes, sender, receiver, slot, *marks):
+    header = struct.pack("<BBHIII", PAD_WELCOME, VERSION, 0, sender, receiver, slot)
+    return _one_time(slot_bytes[96:128], header + p.xor(_marks(*marks), slot_bytes[128:192]))
+
+
+def open_hello(slot_bytes, datagram):
+    """-> the plaintext"""
+    return p.xor(_check_one_time(slot_bytes[:32], datagram)[12:], slot_bytes[32:96])
+
+
+def open_welcome(slot_bytes, datagram):
+    return p.xor(_check_one_time(slot_bytes[96:128], datagram)[16:], slot_bytes[128:192])
+
+
+def pad_marks_tlv(kind, pad_id, sent, received, boundary, max_zero_run):
+    return tlv(kind, pad_id + u64(sent) + u64(received) + u64(boundary) + u8(max_zero_run))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
