@@ -11,6 +11,7 @@
 
 struct advance {
 	const char *path;
+	uint64_t size;
 	uint64_t by; /* 0: as the pad has it */
 	struct ledger before, after;
 };
@@ -35,8 +36,9 @@ static enum err ledger_advance(void *context, struct ledger *l, struct fault *fa
 	struct advance *a = context;
 	struct pad_layout layout;
 	enum err e = pad_layout_of(&layout, l->pad_size);
-	if (e)
-		return fault_set(fault, e, "the ledger of %s is damaged: its size is none of a pad", a->path);
+	if (e || l->pad_size != a->size)
+		return fault_set(
+			fault, ERR_FORMAT, "%s is not the file that its ledger is of: restore all of it", a->path);
 	a->before = *l;
 	bool seen = l->peer_saw > l->sent || l->peer_saw_hello > l->hello;
 	if (!seen && a->by == 0)
@@ -84,14 +86,10 @@ static int pad_advance(const struct command *self, struct advance *a, const char
 {
 	char path[PATH_MAX];
 	uint8_t id[PAD_ID_LEN];
-	uint64_t size;
 	struct fault fault = {0};
-	struct ledger ledger;
-	enum err e = pad_file_id(a->path, id, &size, &fault);
+	enum err e = pad_file_id(a->path, id, &a->size, &fault);
 	if (e == OK)
 		e = pad_ledger_below(path, state, id, &fault);
-	if (e == OK)
-		e = pad_ledger_read(&ledger, path, &fault); /* else one would be made */
 	if (e == OK)
 		e = pad_ledger_change(path, ledger_advance, a, &fault);
 	if (e == ERR_AGAIN) {

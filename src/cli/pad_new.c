@@ -172,29 +172,31 @@ static void announce(const struct making *m)
 		fprintf(stderr, "jorm pad new: going on after %s\n", status_bytes(done, (json_int_t)m->part.at));
 }
 
-static enum err pad_make(const struct wanted *w, struct fault *fault)
+static int pad_make(const struct command *self, const struct wanted *w)
 {
+	struct fault fault = {0};
 	struct making m = {.wanted = w, .part.fd = -1, .journal.fd = -1};
 	uint8_t id[PAD_ID_LEN];
 	char text[PAD_ID_TEXT_LEN];
 	uint64_t size;
 	interrupt_catch();
-	enum err e = begin(&m, fault);
+	enum err e = begin(&m, &fault);
 	if (e == OK) {
 		announce(&m);
-		e = all_make(&m, fault);
+		e = all_make(&m, &fault);
 	}
 	pad_sources_close(m.sources);
 	if (e) {
+		cli_fault(self, &fault);
 		leave(&m);
-		return e;
+		return CLI_FAILED;
 	}
 	pad_journal_remove(&m.journal);
-	e = pad_file_id(w->path, id, &size, fault);
-	if (e == OK)
-		printf("%s is a pad of %llu bytes, ID %s\n", w->path, (unsigned long long)size,
-			pad_id_format(text, id));
-	return e;
+	e = pad_file_id(w->path, id, &size, &fault);
+	if (e)
+		return cli_fault(self, &fault);
+	printf("%s is a pad of %llu bytes, ID %s\n", w->path, (unsigned long long)size, pad_id_format(text, id));
+	return CLI_OK;
 }
 
 int cli_pad_new(const struct command *self, int argc, char **argv)
@@ -203,7 +205,6 @@ int cli_pad_new(const struct command *self, int argc, char **argv)
 		{"source", required_argument, NULL, 'S'}, {"force", no_argument, NULL, 'f'},
 		{"help", no_argument, NULL, 'h'}, {0}};
 	struct wanted w = {0};
-	struct fault fault = {0};
 	for (int o; (o = getopt_long(argc, argv, "s:S:fh", options, NULL)) != -1;) {
 		if (o == 'h')
 			return cli_help(self);
@@ -223,5 +224,5 @@ int cli_pad_new(const struct command *self, int argc, char **argv)
 	w.path = argv[optind];
 	if (w.size < PAD_SIZE_MIN || w.size > PAD_SIZE_MAX)
 		return cli_usage(self, "--size has to be given, from 1M to 256T");
-	return pad_make(&w, &fault) ? cli_fault(self, &fault) : CLI_OK;
+	return pad_make(self, &w);
 }

@@ -47,7 +47,7 @@ static enum err too_short(const struct pad_sources *s, const char *path, uint64_
 static enum err source_open(struct pad_sources *s, struct source *source, const char *path, struct fault *fault)
 {
 	*source = (struct source){.path = path, .fd = open(path, O_RDONLY | O_CLOEXEC)};
-	if (source->fd < 0 && errno == EINTR)
+	if ((source->fd < 0 && errno == EINTR) || interrupt_seen())
 		return fault_set(fault, ERR_STATE, "interrupted");
 	if (source->fd < 0)
 		return fault_errno(fault, "cannot open the source %s", path);

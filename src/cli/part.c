@@ -95,9 +95,11 @@ enum err part_resume(struct part *p, uint64_t at, struct fault *fault)
 	enum err e = lock(p, fault);
 	if (e == OK && (fstat(p->fd, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size < at))
 		e = fault_set(fault, ERR_IO, "%s is not what was written (delete it, and begin anew)", p->temporary);
+	p->at = p->synced = at;
+	if (e == OK)
+		e = room_take(p, fault);
 	if (e)
 		part_close(p);
-	p->at = p->synced = at;
 	return e;
 }
 

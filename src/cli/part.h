@@ -26,7 +26,8 @@ enum err part_init(struct part *p, const char *path, uint64_t size, struct fault
  * already; ERR_FULL: no room, and nothing is left behind; ERR_PERMISSION, ERR_NOT_FOUND, ERR_IO.
  */
 enum err part_create(struct part *p, struct fault *fault);
-/* Opens one that is there, to go on at `at`. ERR_STATE: another command writes it; ERR_PERMISSION, ERR_IO. */
+/* Opens one that is there, to go on at `at`. ERR_STATE: another command writes it; ERR_FULL,
+ * ERR_PERMISSION, ERR_IO. */
 enum err part_resume(struct part *p, uint64_t at, struct fault *fault);
 /* Appends. ERR_FULL: the disk is; ERR_IO. */
 enum err part_write(struct part *p, const uint8_t *bytes, size_t len, struct fault *fault);
