@@ -11,11 +11,12 @@ static struct responder_verdict authorise(void *context, const struct sig_public
 {
 	(void)key;
 	struct peer *p = engine_find_key_id(context, key_id);
-	if (!p)
+	if (!p || p->protection == PROTECTION_OTP)
 		return (struct responder_verdict){
 			.reason = {.code = REJECT_UNAUTHORISED,
 				.text = "this key is not known here: the server's admin must add its key ID"}};
-	return (struct responder_verdict){.authorised = true, .psk = p->has_psk ? p->psk : NULL};
+	return (struct responder_verdict){
+		.authorised = true, .psk = p->has_psk ? p->psk : NULL, .requires_pad = padkeys_has_secret(p)};
 }
 
 static uint32_t new_index(void *context)
@@ -27,8 +28,9 @@ static uint32_t new_index(void *context)
 static enum err admit(void *context, const uint8_t key_id[static KEY_ID_LEN], const struct responder_claim *claim,
 	struct reject_reason *reason)
 {
-	(void)claim;
-	return handout_admit(context, key_id, reason);
+	struct peer *p = engine_find_key_id(context, key_id);
+	enum err err = p ? padkeys_admit(p, claim, reason) : ERR_STATE; /* nobody goes between authorise and here */
+	return err == OK ? handout_admit(context, key_id, reason) : err;
 }
 
 /* A valid Finish: the session takes packets from now on; it is used for sending once heard. */
@@ -71,6 +73,7 @@ static struct responder_config responder_of(struct engine *e)
 		.rate = e->config.handshake_rate,
 		.authorise = authorise,
 		.new_index = new_index,
+		.find_pad = padkeys_find,
 		.admit = admit,
 		.established = established,
 		.context = e,

@@ -156,6 +156,7 @@ enum err handout_send(struct session *s)
 			accept.addresses[i].bits = pool->bits;
 	}
 	accept.n_addresses = p->n_leased;
+	padkeys_tell(p, &accept);
 	accept_write(&w, &accept);
 	return w.failed ? ERR_FULL : stream_send(s->stream, CONTROL_ACCEPT, VIEW(body, w.at));
 }
@@ -319,13 +320,17 @@ static void filter(struct peer *p, struct accept *a)
 	memset(a->domains + a->n_domains, 0, (ACCEPT_DOMAINS_MAX - a->n_domains) * sizeof a->domains[0]);
 }
 
-enum err handout_take(struct peer *p, struct view body)
+enum err handout_take(struct peer *p, struct view body, bool is_first)
 {
 	struct engine *e = p->engine;
 	struct accept *a = calloc(1, sizeof *a);
 	if (!a)
 		return ERR_NOMEM;
 	enum err err = accept_parse(a, body);
+	if (err == OK && is_first)
+		err = padkeys_take_accept(p, a);
+	a->has_pad_marks = false; /* no more is done with them */
+	memset(&a->pad_marks, 0, sizeof a->pad_marks);
 	if (err == OK)
 		filter(p, a);
 	for (size_t i = 0; err == OK && i < a->n_routes; i++)

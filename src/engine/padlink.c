@@ -15,7 +15,21 @@
 enum err padlink_new(struct peer *p)
 {
 	p->padlink = calloc(1, sizeof *p->padlink);
-	return p->padlink ? OK : ERR_NOMEM;
+	if (!p->padlink)
+		return ERR_NOMEM;
+	p->padlink->samples[0].seen = pad_seen(p->pad); /* at time 0: at whatever time, at least that */
+	p->padlink->next_sample = 1;
+	return OK;
+}
+
+static void sample(struct padlink *link, const struct pad *pad, usec now)
+{
+	uint32_t last = (link->next_sample + PADLINK_SAMPLES - 1) % PADLINK_SAMPLES;
+	if (now - link->samples[last].at < LOOK_EVERY)
+		return;
+	link->samples[link->next_sample].at = now;
+	link->samples[link->next_sample].seen = pad_seen(pad);
+	link->next_sample = (link->next_sample + 1) % PADLINK_SAMPLES;
 }
 
 void padlink_free(struct peer *p)
@@ -106,6 +120,7 @@ usec padlink_tick(struct peer *p, usec now)
 	struct pad_status status;
 	if (now < link->look_at)
 		return link->look_at;
+	sample(link, p->pad, now);
 	give_credit(p);
 	pad_status(p->pad, &status);
 	/* A peer that runs short must not wait for long. */

@@ -3,6 +3,8 @@
 
 #include "engine/private.h"
 
+#include <stdio.h>
+
 /* The initiator's hello under way. */
 struct pad_call {
 	uint32_t index;
@@ -10,10 +12,12 @@ struct pad_call {
 	uint8_t bytes[PAD_HELLO_LEN];
 	uint64_t seen; /* of the peer when the marks were made */
 	usec began_at, due, interval;
-	usec ends_at; /* then with another slot: the other end may have taken this one, and forgotten its answer */
+	usec ends_at;     /* then with another slot: the other end may have taken this one, and forgotten its answer */
 	usec welcomed_at; /* 0: not yet */
 	bool has_hinted;
 };
+
+#define PADLINK_SAMPLES 16 /* a second apart: more than a handshake waits for its Finish */
 
 struct padlink {
 	struct pad_call *call;
@@ -27,4 +31,11 @@ struct padlink {
 	unsigned int warned_percent; /* the last warning's; 0: none yet */
 	bool has_warned_slots;
 	enum pad_state state; /* as last told */
+	/* How far the peer's walk had been seen, and when. */
+	struct {
+		usec at;
+		uint64_t seen;
+	} samples[PADLINK_SAMPLES];
+	uint32_t next_sample;
+	uint64_t seen_at_finish; /* when our marks were made for the handshake under way */
 };

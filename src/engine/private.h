@@ -122,6 +122,20 @@ void padlink_credit(struct peer *p, struct view body);
 /* Is there pad left to begin a session with? */
 bool padlink_can_begin(const struct peer *p);
 
+/* ---- padkeys.c: pads beside key exchanges ---- */
+/* Does a secret of the pad go into each? */
+bool padkeys_has_secret(const struct peer *p);
+struct rekey_pad padkeys_rekey(struct peer *p);
+/* What an initiator needs for this peer's pad. */
+void padkeys_configure(struct peer *p, struct initiator_config *config);
+/* The responder's find_pad, and what the pad has to say to an initiator. Not OK: *reason is filled. */
+enum err padkeys_find(void *context, const uint8_t key_id[static KEY_ID_LEN], const uint8_t pad_ref[static PAD_REF_LEN],
+	uint8_t secret[static PAD_SECRET_LEN]);
+enum err padkeys_admit(struct peer *p, const struct responder_claim *claim, struct reject_reason *reason);
+/* Our marks, for Accept; the peer's, from the first of a session: ERR_STATE: there is to be none. */
+void padkeys_tell(struct peer *p, struct accept *accept);
+enum err padkeys_take_accept(struct peer *p, const struct accept *accept);
+
 /* ---- registry.c ---- */
 struct peer *engine_find_key_id(const struct engine *e, const uint8_t key_id[KEY_ID_LEN]);
 struct peer *engine_peer(const struct engine *e, uint32_t number);
@@ -137,7 +151,7 @@ enum err handout_add_peer(struct peer *p);
 enum err handout_admit(void *context, const uint8_t key_id[KEY_ID_LEN], struct reject_reason *reason);
 /* Tells the other end of a session. ERR_NOMEM, ERR_FULL. */
 enum err handout_send(struct session *s);
-/* An Accept came. ERR_FORMAT, ERR_NOMEM. */
-enum err handout_take(struct peer *p, struct view body);
+/* An Accept came, the session's first or a later one. ERR_FORMAT, ERR_NOMEM; ERR_STATE: no session may be. */
+enum err handout_take(struct peer *p, struct view body, bool is_first);
 /* Other pools or another push: everyone with a session is told. */
 enum err handout_change(struct engine *e, const struct engine_config *config);

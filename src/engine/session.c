@@ -197,7 +197,8 @@ static enum err begin_rekey(struct session *s)
 	struct engine *e = s->peer->engine;
 	struct rekey1_body one;
 	s->rekey_index = index_pick(e->index, &e->rng);
-	enum err err = rekey_begin(&s->rekey, &one, s->rekey_index, NULL, &e->rng);
+	struct rekey_pad pad = padkeys_rekey(s->peer);
+	enum err err = rekey_begin(&s->rekey, &one, s->rekey_index, padkeys_has_secret(s->peer) ? &pad : NULL, &e->rng);
 	if (err == OK)
 		err = stream_send(s->stream, CONTROL_REKEY1, VIEW(&one, sizeof one));
 	return err;
@@ -217,7 +218,9 @@ static enum err answer_rekey(struct session *s, struct view rekey1, usec now)
 	}
 	struct rekey2_body two;
 	uint32_t local = index_pick(e->index, &e->rng);
-	enum err err = rekey_answer(&s->epoch, rekey1, local, NULL, &e->rng, &two, &s->next_epoch);
+	struct rekey_pad pad = padkeys_rekey(s->peer);
+	enum err err = rekey_answer(
+		&s->epoch, rekey1, local, padkeys_has_secret(s->peer) ? &pad : NULL, &e->rng, &two, &s->next_epoch);
 	if (err == OK)
 		err = make_keys(s, &s->next_epoch, local, rekey1_index(rekey1), keys_cipher(s->current), now, &s->next);
 	if (err == OK)
@@ -262,7 +265,7 @@ enum err session_message(struct session *s, uint8_t type, struct view message, u
 	case CONTROL_ACCEPT: {
 		if (!s->is_initiator)
 			return OK; /* only who answered hands out */
-		enum err err = handout_take(s->peer, message);
+		enum err err = handout_take(s->peer, message, !s->is_confirmed);
 		if (err == OK && !s->is_confirmed)
 			peer_confirm(s->peer, s, now);
 		return err;

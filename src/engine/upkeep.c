@@ -241,6 +241,7 @@ static void begin_handshake(struct peer *p, usec now)
 		.local_index = index_pick(e->index, &e->rng),
 	};
 	memcpy(config.responder_key_id, p->key_id, KEY_ID_LEN);
+	padkeys_configure(p, &config);
 	if (initiator_new(&p->initiator, &config, &e->rng, now) != OK) {
 		lane_drop(engine_control_lane(e), DROP_MEMORY);
 		p->retry_at = now + BACKOFF_FIRST;

@@ -26,6 +26,8 @@ struct initiator_config {
 	/* A secret of the pad's bytes, never given before, and its pad_ref; called for each Finish that is built, after
 	 * the responder has proven who it is. Not OK: no Finish; initiator_input returns that. NULL: no pad. */
 	enum err (*take_pad)(void *context, uint8_t secret[static PAD_SECRET_LEN], uint8_t pad_ref[static PAD_REF_LEN]);
+	/* Writes the request's TLVs in place of `request`, at that same moment. NULL: `request` it is. */
+	void (*write_request)(void *context, struct writer *w);
 	void *context;
 };
 

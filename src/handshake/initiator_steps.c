@@ -61,6 +61,7 @@ struct work {
 	uint8_t kem_secret[KEM_SECRET_LEN], dh_secret[DH_LEN];
 	uint8_t prk[HASH_LEN], t[HASH_LEN], k_fi[HASH_LEN];
 	uint8_t pad_secret[PAD_SECRET_LEN], pad_ref[PAD_REF_LEN];
+	uint8_t request[REQUEST_MAX];
 	struct hs_keys keys;
 	struct hs_session_keys session;
 	uint8_t entropy[SIG_ENTROPY_LEN];
@@ -201,6 +202,12 @@ static enum err make_finish(struct finish_state *state, struct work *w, const st
 		e = schedule_psk_ref(psk_ref, config->psk);
 	if (e == OK && config->take_pad)
 		e = config->take_pad(config->context, w->pad_secret, w->pad_ref);
+	if (e == OK && config->write_request) {
+		struct writer request = writer_of(w->request, sizeof w->request);
+		config->write_request(config->context, &request);
+		m.tlvs = VIEW(w->request, request.at);
+		e = request.failed ? ERR_ARGUMENT : OK;
+	}
 	if (e == OK)
 		e = prove_initiator(w, &m, config, rng);
 	if (e == OK)

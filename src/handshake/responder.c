@@ -179,7 +179,7 @@ static enum err choose_index(const struct arrival *a, uint32_t *ret)
 static enum err answer_init(const struct arrival *a, struct pending *p)
 {
 	struct responder *r = a->responder;
-	struct resp_state resp = {.sender_i = p->resp.sender_i};
+	struct resp_state resp = {.sender_i = p->resp.sender_i, .made_at = a->now};
 	enum err e = choose_index(a, &resp.sender_r);
 	if (e == OK)
 		e = resp_make(&resp, &r->config, r->h0, VIEW(p->in.message, p->in.len), &r->rng);

@@ -26,6 +26,7 @@ struct responder_verdict {
 /* What an initiator that has proven all it must has asked for. Borrowed for the call. */
 struct responder_claim {
 	struct view request;    /* TLVs */
+	usec answered_at;       /* when Resp was made: all that it says was said later */
 	const uint8_t *pad_ref; /* PAD_REF_LEN bytes: the secret there has been used; NULL: no pad */
 };
 

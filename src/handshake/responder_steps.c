@@ -289,10 +289,12 @@ static enum err make_reject(
 }
 
 /* The owner's last word. */
-static enum err admit(struct finish_work *w, struct reject_reason *ret_refused, const struct responder_config *config)
+static enum err admit(struct finish_work *w, struct reject_reason *ret_refused, const struct resp_state *state,
+	const struct responder_config *config)
 {
 	const struct responder_claim claim = {
-		.request = w->m.tlvs, .pad_ref = w->verdict.requires_pad ? w->m.pad_ref : NULL};
+		.request = w->m.tlvs,
+		.answered_at = state->made_at, .pad_ref = w->verdict.requires_pad ? w->m.pad_ref : NULL};
 	enum err e = config->admit ? config->admit(config->context, w->key_id, &claim, ret_refused) : OK;
 	if (e != OK && ret_refused->code == 0)
 		ret_refused->code = REJECT_CONFIG;
@@ -309,7 +311,7 @@ static enum err check_finish(struct finish_work *w, struct hs_bytes *reject, con
 	if (e == OK && refused.code == 0)
 		e = derive_session(w, &refused, state);
 	if (e == OK && refused.code == 0)
-		e = admit(w, &refused, config);
+		e = admit(w, &refused, state, config);
 	if (refused.code == 0)
 		return e;
 	e = make_reject(reject, state, &refused, finish);

@@ -24,6 +24,7 @@ void hs_bytes_free(struct hs_bytes *bytes);
 /* What is kept from Resp until Finish: wiped with resp_state_wipe. */
 struct resp_state {
 	uint32_t sender_i, sender_r;
+	usec made_at;
 	enum cipher suite;
 	uint8_t h4[HASH_LEN];
 	struct hs_keys keys;
@@ -32,7 +33,7 @@ struct resp_state {
 };
 void resp_state_wipe(struct resp_state *state);
 
-/* Answers a whole Init; sender_i and sender_r of *state are given, the rest is filled in.
+/* Answers a whole Init; sender_i, sender_r and made_at of *state are given, the rest is filled in.
  * ERR_FORMAT: Init's layout, its KEM key, or no suite in common; ERR_AUTH: its X25519 key is of
  * low order; ERR_NOMEM, ERR_CRYPTO. On error state is wiped. */
 enum err resp_make(struct resp_state *state, const struct responder_config *config, const uint8_t h0[static HASH_LEN],

@@ -168,17 +168,33 @@ enum err pad_take_secret(struct pad *p, uint8_t ret[static PAD_SECRET_LEN], uint
 	return err;
 }
 
+/* Where a secret is that has not been passed. Under the lock. */
+static enum err place_secret(const struct pad *p, uint64_t offset, uint64_t *ret_position)
+{
+	if (!pad_position(&p->layout, pad_role_other(p->options.role), offset, ret_position) ||
+		*ret_position + PAD_SECRET_LEN > p->layout.n_blocks * PAD_BLOCK)
+		return ERR_FORMAT;
+	return *ret_position < atomic_load(&p->received) ? ERR_REPLAY : OK;
+}
+
 enum err pad_find_secret(struct pad *p, uint64_t offset, uint8_t ret[static PAD_SECRET_LEN])
 {
-	enum pad_role role = pad_role_other(p->options.role);
 	uint64_t position;
-	if (!pad_position(&p->layout, role, offset, &position) ||
-		position + PAD_SECRET_LEN > p->layout.n_blocks * PAD_BLOCK)
-		return ERR_FORMAT;
 	pthread_mutex_lock(&p->lock);
-	enum err err = position < atomic_load(&p->received) ? ERR_REPLAY : OK;
+	enum err err = place_secret(p, offset, &position);
 	if (err == OK)
-		err = pad_read_walk(p, role, position, ret, PAD_SECRET_LEN);
+		err = pad_read_walk(p, pad_role_other(p->options.role), position, ret, PAD_SECRET_LEN);
+	if (err != OK)
+		secret_wipe(ret, PAD_SECRET_LEN);
+	pthread_mutex_unlock(&p->lock);
+	return err;
+}
+
+enum err pad_accept_secret(struct pad *p, uint64_t offset)
+{
+	uint64_t position;
+	pthread_mutex_lock(&p->lock);
+	enum err err = place_secret(p, offset, &position);
 	if (err == OK) {
 		struct ledger next = p->ledger;
 		next.received = position + PAD_SECRET_LEN;
@@ -186,8 +202,6 @@ enum err pad_find_secret(struct pad *p, uint64_t offset, uint8_t ret[static PAD_
 	}
 	if (err == OK)
 		pad_received(p, position + PAD_SECRET_LEN);
-	else
-		secret_wipe(ret, PAD_SECRET_LEN);
 	pthread_mutex_unlock(&p->lock);
 	return err;
 }

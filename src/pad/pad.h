@@ -120,9 +120,11 @@ enum err pad_accept_slot(struct pad *p, uint32_t slot);
 
 /* PAD_SECRET_LEN bytes of our own walk for a key exchange, and their offset. ERR_AGAIN, ERR_FULL: as pad_take. */
 enum err pad_take_secret(struct pad *p, uint8_t ret[static PAD_SECRET_LEN], uint64_t *ret_offset);
-/* Those that the peer names, recorded as received. ERR_REPLAY: its walk has been seen there or further on; ERR_FORMAT,
- * ERR_IO. */
+/* Those that the peer names. ERR_REPLAY: its walk has been seen there or further on; ERR_FORMAT, ERR_IO. Nothing is
+ * recorded: whoever names them may not have them. */
 enum err pad_find_secret(struct pad *p, uint64_t offset, uint8_t ret[static PAD_SECRET_LEN]);
+/* The peer has used them: recorded as received before it returns. Errors as above. */
+enum err pad_accept_secret(struct pad *p, uint64_t offset);
 
 /* Blocks of ours for a peer that runs short: recorded, and never used here again. *ret_from and *ret_to are the
  * boundary before and after. ERR_AGAIN: there is no need or nothing to give; ERR_IO. */

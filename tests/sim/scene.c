@@ -70,8 +70,8 @@ static void know(struct host *h, const struct host *other, bool initiates, const
 /* The client that both have just come to know has a pad. */
 static void give_pad(struct scenario *s, uint32_t client)
 {
-	static const enum protection protections[] = {PROTECTION_OTP};
-	enum protection protection = protections[random_below(&s->random, 1)];
+	static const enum protection protections[] = {PROTECTION_OTP, PROTECTION_OTP, PROTECTION_PQ_OTP, PROTECTION_PQ};
+	enum protection protection = protections[random_below(&s->random, 4)];
 	struct host_peer *at_client = &s->hosts[client].peers[0],
 			 *at_server = &s->hosts[0].peers[s->hosts[0].n_peers - 1];
 	struct sim_link *link = sim_link_new(&s->world, client);
