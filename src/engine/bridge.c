@@ -216,6 +216,17 @@ void bridge_packet(struct lane *lane, const struct virtio_net_hdr *header, const
 		flood(lane, &f, true);
 }
 
+/* Peers that are kept apart might send each other packets by way of this host's own station, where it forwards. */
+static bool is_for_another(const struct lane *lane, const struct passage *f)
+{
+	struct ip_packet ip;
+	size_t len;
+	if (ether_ip(&f->ether, f->frame, f->len, &ip, &len) != OK)
+		return false;
+	const struct peer *p = trie_lookup(lane->engine->trie, ip.v4, ip.destination);
+	return p && p != f->from->peer;
+}
+
 /* What our own kernel would have said of the frame: where its checksum is to be completed. */
 static enum err describe(struct virtio_net_hdr *header, const struct passage *f)
 {
@@ -258,12 +269,12 @@ void bridge_frame(struct lane *lane, struct peer *from, const uint8_t *frame, si
 		return;
 	}
 	struct port *to = find(lane, &f.ether);
-	if (to == &b->own) {
-		deliver(lane, &f);
-		return;
-	}
 	bool are_apart = atomic_load_explicit(&lane->engine->are_peers_apart, memory_order_relaxed);
-	if (to && (to == f.from || are_apart))
+	if (are_apart && is_for_another(lane, &f))
+		lane_drop(lane, DROP_BETWEEN_PEERS);
+	else if (to == &b->own)
+		deliver(lane, &f);
+	else if (to && (to == f.from || are_apart))
 		lane_drop(lane, to == f.from ? DROP_SAME_SIDE : DROP_BETWEEN_PEERS);
 	else if (describe(&header, &f) != OK || segmenter_init_frame(&f.segments, &header, &f.ether, frame, len) != OK)
 		lane_drop(lane, DROP_BAD_INNER);

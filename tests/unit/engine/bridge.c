@@ -256,6 +256,21 @@ static void assert_out(bool peer0, bool peer1, bool peer2, bool own)
 	forget();
 }
 
+/* A UDP packet in a frame from a peer's station, with the pseudo-header's sum only. */
+static size_t make_udp(uint8_t *frame, const uint8_t *to, size_t payload)
+{
+	size_t len = 14 + 20 + 8 + payload;
+	memset(frame, 0, len);
+	memcpy(frame, to, 6);
+	memcpy(frame + 6, station(1), 6);
+	be16_put(frame + 12, 0x0800);
+	frame[14] = 0x45;
+	be16_put(frame + 16, (uint16_t)(len - 14));
+	frame[23] = IP_PROTOCOL_UDP;
+	be16_put(frame + 38, (uint16_t)(8 + payload));
+	return len;
+}
+
 static uint64_t drops(enum drop why)
 {
 	return engine_drops(engine, why);
@@ -342,6 +357,24 @@ static void test_peers_that_are_kept_apart(void **state)
 	assert_out(true, false, false, false);
 	pass(OWN, all, tap_mac, 0);
 	assert_out(true, true, true, false);
+}
+
+/* One has an address of the pool; another sends a packet for it to this host, which would forward it. */
+static void test_no_way_round_by_this_host(void **state)
+{
+	(void)state;
+	uint8_t frame[100];
+	struct prefix leased;
+	assert_int_equal(prefix_parse(&leased, "10.0.0.2"), OK);
+	assert_int_equal(trie_insert(engine->trie, &leased, ends[1].peer), OK);
+	size_t len = make_udp(frame, tap_mac, 10);
+	memcpy(frame + 30, (const uint8_t[4]){10, 0, 0, 2}, 4);
+	receive(0, FRAME_ETHERNET, 0, frame, len);
+	assert_out(false, false, false, false);
+	assert_int_equal(drops(DROP_BETWEEN_PEERS), 1);
+	frame[33] = 1; /* its own packets arrive, and those for others than peers */
+	receive(0, FRAME_ETHERNET, 0, frame, len);
+	assert_out(false, false, false, true);
 }
 
 static void test_sources_that_no_station_has(void **state)
@@ -438,21 +471,6 @@ static void test_malformed_frames(void **state)
 	assert_int_equal(drops(DROP_BAD_PACKET), 1);
 }
 
-/* A UDP packet in a frame from a peer's station, with the pseudo-header's sum only. */
-static size_t make_udp(uint8_t *frame, const uint8_t *to, size_t payload)
-{
-	size_t len = 14 + 20 + 8 + payload;
-	memset(frame, 0, len);
-	memcpy(frame, to, 6);
-	memcpy(frame + 6, station(1), 6);
-	be16_put(frame + 12, 0x0800);
-	frame[14] = 0x45;
-	be16_put(frame + 16, (uint16_t)(len - 14));
-	frame[23] = IP_PROTOCOL_UDP;
-	be16_put(frame + 38, (uint16_t)(8 + payload));
-	return len;
-}
-
 static void test_an_unfinished_checksum_travels_on(void **state)
 {
 	(void)state;
@@ -543,6 +561,7 @@ int main(void)
 		TEST(test_frames_come_out_as_they_went_in),
 		TEST(test_nothing_goes_back),
 		cmocka_unit_test_setup_teardown(test_peers_that_are_kept_apart, setup_apart, teardown),
+		cmocka_unit_test_setup_teardown(test_no_way_round_by_this_host, setup_apart, teardown),
 		TEST(test_sources_that_no_station_has),
 		TEST(test_nobody_is_impersonated),
 		TEST(test_groups_that_bridges_keep),
