@@ -168,11 +168,11 @@ enum err pad_take_secret(struct pad *p, uint8_t ret[static PAD_SECRET_LEN], uint
 	return err;
 }
 
-/* Where a secret is that has not been passed. Under the lock. */
+/* Where a secret of the peer's is that has not been passed. Under the lock. */
 static enum err place_secret(const struct pad *p, uint64_t offset, uint64_t *ret_position)
 {
 	if (!pad_position(&p->layout, pad_role_other(p->options.role), offset, ret_position) ||
-		*ret_position + PAD_SECRET_LEN > p->layout.n_blocks * PAD_BLOCK)
+		*ret_position + PAD_SECRET_LEN > p->layout.n_blocks * PAD_BLOCK - atomic_load(&p->share))
 		return ERR_FORMAT;
 	return *ret_position < atomic_load(&p->received) ? ERR_REPLAY : OK;
 }

@@ -270,7 +270,8 @@ const uint8_t *pad_peek(const struct pad *p, size_t len, uint64_t *ret_position)
 enum err pad_find_at(struct pad *p, uint64_t position, size_t len, uint8_t *buffer, struct pad_stretch *ret)
 {
 	enum pad_role role = pad_role_other(p->options.role);
-	if (position + len > p->layout.n_blocks * PAD_BLOCK)
+	/* Never our own: what we sent, sent back to us, would verify. */
+	if (position + len > p->layout.n_blocks * PAD_BLOCK - atomic_load(&p->share))
 		return ERR_FORMAT;
 	*ret = (struct pad_stretch){.position = position,
 		.offset = pad_offset(&p->layout, role, position),

@@ -417,7 +417,10 @@ static void test_a_secret_is_found_once(void **state)
 	assert_err(pad_take_secret(a, ours, &first), OK);
 	assert_err(pad_find_secret(b, first, theirs), OK);
 	assert_memory_equal(ours, theirs, sizeof ours);
+	assert_err(pad_find_secret(b, first, theirs), OK); /* looking alone costs nothing */
+	assert_err(pad_accept_secret(b, first), OK);
 	assert_err(pad_find_secret(b, first, theirs), ERR_REPLAY);
+	assert_err(pad_accept_secret(b, first), ERR_REPLAY);
 	assert_err(pad_take_secret(a, ours, &second), OK);
 	seen = pad_seen(b);
 	assert_err(pad_find_secret(b, 0, theirs), ERR_FORMAT);
@@ -425,6 +428,7 @@ static void test_a_secret_is_found_once(void **state)
 	assert_err(pad_find_secret(b, l.layout.traffic + l.layout.n_blocks * PAD_BLOCK - 1, theirs), ERR_FORMAT);
 	l.ends[1].disk.failing = 100;
 	assert_err(pad_find_secret(b, second, theirs), ERR_IO);
+	assert_err(pad_accept_secret(b, second), ERR_IO);
 	l.ends[1].disk.failing = 0;
 	assert_int_equal(pad_seen(b), seen);
 	link_restart(&l, &l.ends[1], true);
@@ -465,7 +469,31 @@ static void test_places_named_by_strangers_are_bounded_work(void **state)
 	assert_int_equal(pad_seen(p), seen); /* nothing is spent */
 	/* Who is right is not held up by them for long. */
 	link_serve(&l, &l.ends[0], 2 * USEC_PER_SEC);
-	assert_err(pad_find(p, pad_offset(&l.layout, PAD_INITIATOR, 8 * MIB), 100, buffer, &stretch), OK);
+	assert_err(pad_find(p, pad_offset(&l.layout, PAD_INITIATOR, 4 * MIB), 100, buffer, &stretch), OK);
+	link_done(&l);
+}
+
+/* What an end has sent, or may send, is never looked up as the peer's: sent back to it, it would verify. */
+static void test_what_is_ours_is_not_the_peers(void **state)
+{
+	(void)state;
+	struct link l;
+	struct pad_stretch mine, found;
+	uint8_t buffer[100];
+	link_init(&l, 9, 3 * MIB, false);
+	connect_ends(&l);
+	for (size_t i = 0; i < 2; i++) {
+		struct end *e = &l.ends[i];
+		const uint64_t share = pad_share(&l.layout, e->role, pad_marks(e->pad, false).boundary);
+		const uint64_t peers = l.layout.n_blocks * PAD_BLOCK - share;
+		const enum pad_role peer = pad_role_other(e->role);
+		link_serve(&l, e, USEC_PER_SEC);
+		assert_err(pad_take(e->pad, sizeof buffer, false, &mine), OK);
+		assert_err(pad_find(e->pad, mine.offset, 34, buffer, &found), ERR_FORMAT);
+		assert_err(pad_find(e->pad, pad_offset(&l.layout, peer, peers - 34), 34, buffer, &found), OK);
+		assert_err(pad_find(e->pad, pad_offset(&l.layout, peer, peers - 33), 34, buffer, &found), ERR_FORMAT);
+		assert_err(pad_find(e->pad, pad_offset(&l.layout, peer, peers), 34, buffer, &found), ERR_FORMAT);
+	}
 	link_done(&l);
 }
 
@@ -646,6 +674,7 @@ int main(void)
 		cmocka_unit_test(test_credit_that_is_none_is_refused),
 		cmocka_unit_test(test_a_secret_is_found_once),
 		cmocka_unit_test(test_places_named_by_strangers_are_bounded_work),
+		cmocka_unit_test(test_what_is_ours_is_not_the_peers),
 		cmocka_unit_test(test_what_is_too_late_or_far_ahead_is_told),
 		cmocka_unit_test(test_what_does_not_fit_is_refused),
 		cmocka_unit_test(test_the_first_offset_is_kept),
