@@ -1,14 +1,16 @@
 """One-time pads as people set them up: files, folders, and what is wrong with them."""
 
 import os
+import re
 import shutil
 
 import pytest
 
 import pads
 import wait
+from middle import Capture
 from server import given, inner
-from traffic import Transfer, answers, ping, ping_both_ways, transfer
+from traffic import Transfer, answers, ping, ping_both_ways, transfer, udp_echo
 
 MIB = 1 << 20
 
@@ -164,3 +166,170 @@ def test_what_is_wrong_in_the_folder_hinders_nobody(lab):
     for words in ("too short", "chmod 600", "constant", "twin.pad is left out: c2.pad is the same pad"):
         assert words in log, words
     assert len(hub.program.status()["peers"]) == 1
+
+
+# ---- what is wrong with a pad ----
+
+
+def with_bad_pad(lab, make):
+    """A client's configuration, with a pad that is not as it should be."""
+    path = lab.folder / "bad.pad"
+    make(path)
+    return lab.program(lab.client, [pads.peer(lab, lab.server, path, 4)], PrivateKey=None)
+
+
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda path: None, "jorm pad new"),
+        (lambda path: pads.make(path, MIB - 1), "too short"),
+        (lambda path: pads.make(path, MIB).chmod(0o640), "chmod 600"),
+        (lambda path: pads.make(path, MIB).chmod(0o622), "chmod 600"),
+        (lambda path: os.chown(pads.make(path, MIB), 12345, -1), "belongs to another user"),
+        (lambda path: path.mkdir(), "give the path of a pad"),
+        (lambda path: os.mkfifo(path, 0o600), "give the path of a pad"),
+    ],
+    ids="missing short readable writable foreign folder fifo".split(),
+)
+def test_a_bad_pad_is_refused_with_the_remedy(lab, make, words):
+    program = with_bad_pad(lab, make)
+    program.spawn()
+    assert program.wait() == 1
+    assert words in program.log() and "bad.pad" in program.log() and "Pad:" in program.log()
+    checked = program.cli("check", program.path, check=False)
+    assert checked.returncode == 1 and words in checked.stdout + checked.stderr
+
+
+def test_a_constant_pad_is_refused_unless_it_is_asked_for(lab):
+    said = with_bad_pad(lab, lambda path: pads.make(path, content=bytes(16 * MIB))).fail()
+    assert "is constant" in said and "jorm pad new" in said
+    pads.pair(lab, content=b"x" * (4 * MIB), both={"AllowWeakPad": "yes"})
+    ping_both_ways(lab)
+
+
+def test_pads_that_differ(lab):
+    """The same identity, or another one: nobody gets in, and both can be told why."""
+    server, client = pads.pair(lab, start=False)
+    whole = bytearray((lab.folder / "client.pad").read_bytes())
+    whole[64:] = os.urandom(len(whole) - 64)
+    (lab.folder / "client.pad").write_bytes(whole)
+    server.start()
+    client.start()
+    wait.until(lambda: server.drops("handshake_auth") > 0, "the server counts hellos that fit no pad")
+    wait.until(lambda: "another pad" in client.log(), "the client says what may be wrong", 90)
+    assert client.peer()["state"] != "established"
+    assert pads.of(server)["sent"] == pads.of(server)["received"] == 0
+    assert not answers(lab.client, lab.server.inner(4))
+
+
+def test_two_daemons_on_one_pad(lab):
+    server, client = pads.pair(lab)
+    ledgers = server.state / "pads"
+    assert len(list(ledgers.glob("*.ledger"))) == 1
+    twin = lab.program(lab.server, server.peers, name="twin", PrivateKey=None)
+    assert "server.pad is in use already" in twin.fail()
+    # a copy of it does not help: the ledger is the same
+    other = pads.copy(lab.folder / "server.pad", lab.folder / "copy.pad")
+    twin.peers = [pads.peer(lab, lab.client, other)]
+    twin.interface["StateDirectory"] = server.state
+    twin.write()
+    assert "ledger" in twin.fail()
+    ping_both_ways(lab)
+
+
+def test_both_ends_have_an_endpoint(lab):
+    """Whose part is whose follows from who calls: it is recorded, and cannot be changed."""
+    server, client = pads.pair(lab)
+    client.stop()
+    client.peers[0]["Endpoint"] = None
+    client.write()
+    said = client.fail()
+    assert "client.pad" in said and "Endpoint" in said
+
+
+# ---- a pad that is burned ----
+
+
+def regions(path, size=16 * MIB):
+    """The first byte of each walk, and the whole content."""
+    traffic, blocks = pads.layout(size)
+    data = path.read_bytes()
+    return traffic, traffic + (blocks - 1) * pads.BLOCK, data
+
+
+def test_used_pad_is_burned(lab):
+    server, client = pads.pair(lab, server={"Burn": "yes"}, client={"Burn": "yes"})
+    original = pads.copy(lab.folder / "client.pad", lab.folder / "kept.pad").read_bytes()
+    before = os.stat(lab.folder / "server.pad")
+    transfer(lab.client, lab.server, lab.server.inner(4), 6 * MIB)
+    transfer(lab.server, lab.client, lab.client.inner(4), 2 * MIB)
+    assert original[:64] == (lab.folder / "server.pad").read_bytes()[:64]
+    for program in (server, client):
+        wait.until(lambda p=program: pads.of(p)["burned"] >= 3 * MIB, f"{program.name} burns", 30)
+    ping_both_ways(lab)
+    used = {program: pads.of(program) for program in (server, client)}
+    for program in (client, server):
+        program.stop()
+    ours, theirs = (regions(lab.folder / f"{name}.pad") for name in ("server", "client"))
+    up, down, _ = ours
+    for data in (ours[2], theirs[2]):
+        assert len(data) == len(original)
+        # the server's walk, from the start of the traffic; the client's, down from the end
+        assert data[up : up + pads.BLOCK] != original[up : up + pads.BLOCK], "the server's first block is gone"
+        assert data[down : down + pads.BLOCK] != original[down : down + pads.BLOCK], "the client's first block is gone"
+        # what was not used stays
+        middle = up + (used[server]["sent"] // pads.BLOCK + 4) * pads.BLOCK
+        assert data[middle : middle + pads.BLOCK] == original[middle : middle + pads.BLOCK]
+    after = os.stat(lab.folder / "server.pad")
+    assert after.st_size == before.st_size and after.st_blocks < before.st_blocks, "the space was given back"
+    # and the rest still serves
+    server.start()
+    client.start()
+    client.wait_for_session()
+    ping_both_ways(lab)
+
+
+def test_a_pad_is_not_touched_unless_it_is_to_be_burned(lab):
+    server, client = pads.pair(lab, client={"Burn": "yes"})
+    before = (lab.folder / "server.pad").read_bytes()
+    transfer(lab.client, lab.server, lab.server.inner(4), 6 * MIB)
+    server.stop()
+    client.stop()
+    assert (lab.folder / "server.pad").read_bytes() == before
+    assert (lab.folder / "client.pad").read_bytes() != before
+
+
+# ---- MaxZeroRun ----
+
+
+def holed(size):
+    """Random bytes with runs of 45 to 300 zeros among them."""
+    data = bytearray()
+    while len(data) < size:
+        data += os.urandom(200) + bytes(os.urandom(1)[0] + 45)
+    return bytes(data[:size])
+
+
+@pytest.mark.parametrize("limit", ["off", "4"])
+def test_long_runs_of_zeros_are_used_or_not(lab, limit):
+    pads.pair(lab, content=holed(16 * MIB), both={"MaxZeroRun": limit, "Padding": "none"})
+    with Capture(lab.middle, "h1", lab.folder / "wire.pcap", "udp") as capture:
+        udp_echo(lab.client, lab.server, lab.server.inner(4), [b"\xa5" * 1000] * 50)
+    longest = max(len(run) for frame in capture.frames for run in re.findall(b"\xa5+", frame))
+    assert longest <= 4 if limit == "4" else longest >= 45, longest
+    ping_both_ways(lab)
+
+
+def test_max_zero_run_has_to_be_the_same(lab):
+    server, client = pads.pair(lab, server={"MaxZeroRun": "16"}, client={"MaxZeroRun": "8"}, start=False)
+    server.start()
+    client.start()
+    wait.until(lambda: "MaxZeroRun" in server.log() + client.log(), "it says what differs", 60)
+    assert client.peer()["state"] != "established"
+    assert not answers(lab.client, lab.server.inner(4))
+    client.stop()
+    client.interface["MaxZeroRun"] = "16"
+    client.write()
+    client.start()
+    client.wait_for_session()
+    ping_both_ways(lab)
