@@ -5,6 +5,7 @@ an idle tunnel costs the others nothing.
 To add one: a subclass with name, start() and, where needed, missing() and version(); a line in CONTENDERS.
 """
 
+import json
 import os
 import pathlib
 import re
@@ -94,6 +95,13 @@ class Contender:
 
     def cpu_seconds(self):
         return cpu_seconds(self.pids())
+
+    def is_worn(self, lab):
+        """Has it used up something, so that it has to be started again before the next measurement of speed?"""
+        return False
+
+    def pad_used(self, lab):
+        """Bytes of one-time pad used so far, by both ends; None: it has none."""
 
     def peak_rss_mib(self):
         """Of the bigger end."""
@@ -291,13 +299,21 @@ class Jorm(Contender):
     def _up(self, lab, end):
         self.spawn(lab, end, self.options.jorm, "up", lab.directory / f"{self.name}-{end.letter}.conf", "--foreground")
 
+    def _private_lines(self, lab, end):
+        """Of a section [interface], besides what all have."""
+        return [f"PrivateKey = {self._make_key(lab, end)[0]}", f"Cipher = {self.cipher}"]
+
+    def _peer_lines(self, lab, end, other):
+        return [f"KeyID = {self._make_key(lab, other)[1]}"]
+
+    def _socket(self, lab, end):
+        return lab.directory / f"{self.name}-{end.letter}.sock"
+
     def start(self, lab):
-        keys = {end: self._make_key(lab, end) for end in lab.ends}
         for end, other in (lab.ends[::-1], lab.ends):
-            lines = ["[interface]", f"Name = {self.device(end)}", f"PrivateKey = {keys[end][0]}", f"Listen = {self.port}",
-                     f"Address = {self.inner(end)}/24", f"Cipher = {self.cipher}", "Padding = buckets",
-                     f"ControlSocket = {lab.directory / f'{self.name}-{end.letter}.sock'}", "", "[peer other]",
-                     f"KeyID = {keys[other][1]}", f"AllowedIPs = {self.inner(other)}/32"]
+            lines = ["[interface]", f"Name = {self.device(end)}", f"Listen = {self.port}", f"Address = {self.inner(end)}/24",
+                     "Padding = buckets", f"ControlSocket = {self._socket(lab, end)}", *self._private_lines(lab, end), "",
+                     "[peer other]", f"AllowedIPs = {self.inner(other)}/32", *self._peer_lines(lab, end, other)]
             if end is lab.a:
                 lines.append(f"Endpoint = {other.outer}:{self.port}")
             config = lab.directory / f"{self.name}-{end.letter}.conf"
@@ -332,5 +348,62 @@ class JormChacha(Jorm):
     cipher = "chacha20-poly1305"
 
 
-CONTENDERS = {c.name: c for c in (Raw, Limit, LimitAes, LimitChacha, JormAes, JormChacha, WireguardGo, OpenVpnAes,
-                                  OpenVpnChacha, Fastd)}
+class JormPad(Jorm):
+    """With a pad on the local disk, from which both ends read. A pad is made once for all rounds; where too little of it
+    is left, both ends forget that they have used it, which nobody may do whose secrets matter, and the kernel forgets
+    what it has read."""
+    cipher = "aes-256-gcm"
+    protection = ""
+
+    def _pad(self, lab, end):
+        return lab.disk / f"{self.name}-{end.letter}.pad"
+
+    def _state(self, lab, end):
+        return lab.directory / f"{self.name}-{end.letter}.state"
+
+    def _private_lines(self, lab, end):
+        keys = [] if self.protection == "otp" else super()._private_lines(lab, end)
+        return [*keys, f"StateDirectory = {self._state(lab, end)}"]
+
+    def _peer_lines(self, lab, end, other):
+        keys = [] if self.protection == "otp" else super()._peer_lines(lab, end, other)
+        return [*keys, f"Protection = {self.protection}", f"Pad = {self._pad(lab, end)}"]
+
+    def _make_pads(self, lab):
+        size, source = str(self.options.pad_size), ()
+        for end in lab.ends:
+            if not self._pad(lab, end).exists():
+                lab.run(None, self.options.jorm, "pad", "new", self._pad(lab, end), "--size", size, *source, timeout=600)
+            source = "--source", self._pad(lab, end)
+
+    def start(self, lab):
+        self._make_pads(lab)
+        for end in lab.ends:
+            shutil.rmtree(self._state(lab, end), ignore_errors=True)
+            with open(self._pad(lab, end), "rb") as pad:
+                os.posix_fadvise(pad.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        super().start(lab)
+
+    def _status(self, lab, end):
+        said = lab.run(end, self.options.jorm, "status", self._socket(lab, end), "--json")
+        return json.loads(said)["peers"][0]["pad"]
+
+    def is_worn(self, lab):
+        return any(self._status(lab, end)["left"] < 0.45 * self.options.pad_size for end in lab.ends)
+
+    def pad_used(self, lab):
+        return sum(self._status(lab, end)["sent"] for end in lab.ends)
+
+
+class JormOtp(JormPad):
+    name = "jorm-otp"
+    protection = "otp"
+
+
+class JormPqOtp(JormPad):
+    name = "jorm-pq+otp"
+    protection = "pq+otp"
+
+
+CONTENDERS = {c.name: c for c in (Raw, Limit, LimitAes, LimitChacha, JormAes, JormChacha, JormOtp,
+                                  JormPqOtp, WireguardGo, OpenVpnAes, OpenVpnChacha, Fastd)}

@@ -49,8 +49,16 @@ class Lab:
         self.mtu = mtu
         self._directory = tempfile.TemporaryDirectory(prefix="jormbench-")
         self.directory = pathlib.Path(self._directory.name)
+        self._disk = None
         self._children = []
         self._namespaces = []
+
+    @property
+    def disk(self):
+        """A folder for large files, which are read from a disk and not from memory."""
+        if self._disk is None:
+            self._disk = tempfile.TemporaryDirectory(prefix="jormbench-", dir="/var/tmp")
+        return pathlib.Path(self._disk.name)
 
     @staticmethod
     def _sweep():
@@ -88,6 +96,8 @@ class Lab:
             end = self._namespaces.pop()
             subprocess.run(["ip", "netns", "del", end.namespace], stderr=subprocess.DEVNULL, check=False)
         self._directory.cleanup()
+        if self._disk:
+            self._disk.cleanup()
 
     # ---- processes ----
 

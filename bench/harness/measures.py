@@ -80,9 +80,17 @@ def stream(lab, contender, streams, seconds, reverse=False):
         lab.stop(server)
 
 
+def refresh(lab, contender):
+    """Before what takes much."""
+    if contender.is_worn(lab):
+        bring_up(lab, contender)
+
+
 def _tcp(lab, contender, streams, reverse, seconds):
+    refresh(lab, contender)
     devices = [(lab.a, contender.device(lab.a)), (lab.a, lab.a.veth)]
     before = [lab.counters(*d) for d in devices]
+    pad = contender.pad_used(lab)
     cpu, machine = contender.cpu_seconds(), machine_times()
     result = stream(lab, contender, streams, seconds, reverse)
     cpu, machine_after = contender.cpu_seconds() - cpu, machine_times()
@@ -98,7 +106,8 @@ def _tcp(lab, contender, streams, reverse, seconds):
     if contender.needs_offloads and contender.facts["tun_packet_bytes"] < 2 * contender.facts["mtu"]:
         raise BenchError(f"{contender.name} got packets of {contender.facts['tun_packet_bytes']} bytes: no offload at work")
     metric = f"tcp{streams}_{'rev' if reverse else 'fwd'}"
-    return {f"{metric}_mbit": result["end"]["sum_received"]["bits_per_second"] / 1e6,
+    pad = {} if pad is None else {f"{metric}_pad_per_byte": (contender.pad_used(lab) - pad) / moved}
+    return {**pad, f"{metric}_mbit": result["end"]["sum_received"]["bits_per_second"] / 1e6,
             f"{metric}_cpu_s_per_gb": cpu / (moved / 1e9),
             f"{metric}_machine_s_per_gb": (machine_after[0] - machine[0]) / (moved / 1e9),
             f"{metric}_retransmits": result["end"]["sum_sent"].get("retransmits", 0)}
@@ -198,6 +207,7 @@ def ping(lab, contender, options):
 
 def loadping(lab, contender, options):
     """Ping beside one TCP stream in the same direction."""
+    refresh(lab, contender)
     server = lab.spawn(lab.b, "iperf3", "-s", "-1", "-B", contender.inner(lab.b), "-p", IPERF_PORT)
     client = None
     try:
