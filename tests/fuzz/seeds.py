@@ -87,6 +87,29 @@ def super_packets():
     }
 
 
+# What stands before a packet in an Ethernet frame, but for its type: no tag, one of 802.1Q, two.
+LINKS = {
+    "untagged": bytes(range(2, 14)),
+    "tagged": bytes(range(2, 14)) + struct.pack("!HH", 0x8100, 0xE007),
+    "stacked": bytes(range(2, 14)) + struct.pack("!HHHH", 0x88A8, 5, 0x8100, 7),
+}
+
+
+def super_frames():
+    """The same in Ethernet frames; and ARP, and a padded packet."""
+    made = {}
+    for link, start in LINKS.items():
+        for name, data in super_packets().items():
+            kind = struct.pack("!H", 0x0800 if data[10] >> 4 == 4 else 0x86DD)
+            flags, gso, header, size, at, offset = struct.unpack("<BBHHHH", data[:10])
+            more = len(start) + 2
+            head = virtio(flags, gso, header + more if gso else 0, size, at + more if flags else 0, offset)
+            made[f"{link}-{name}"] = head + start + kind + data[10:]
+        made[f"{link}-arp"] = virtio() + start + b"\x08\x06" + bytes(28)
+        made[f"{link}-padded"] = made[f"{link}-plain"] + bytes(9)
+    return made
+
+
 def fragment(number, offset, total, data):
     return frame(4, struct.pack("<IHH", number, offset, total) + data)
 
@@ -156,6 +179,10 @@ def wire_seeds():
     accept = [tlv(1, u16(25)), tlv(2, v4 + u8(24)), tlv(2, v6 + u8(64)), tlv(3, bytes(5)), tlv(3, bytes(17))]
     accept += [tlv(4, v4), tlv(4, v6), tlv(5, b"corp.example.com"), tlv(6, u16(1380))]
     seed("wire", "accept", u8(9) + b"".join(accept))
+    marks = VECTORS["pads"]["marks"]
+    seed("wire", "accept-pad-marks", u8(9) + accept[0] + bytes.fromhex(marks["accept"]))
+    seed("wire", "request", u8(10) + tlv(99, b"later") + bytes.fromhex(marks["request"]))
+    seed("wire", "request-twice", u8(10) + 2 * bytes.fromhex(marks["request"]))
     seed("wire", "accept-wrong-route", u8(9) + accept[0] + tlv(3, v4 + u8(24)))
     seed("wire", "accept-too-many", u8(9) + 9 * b"".join(accept) + 80 * tlv(3, bytes(5)))
 
@@ -176,6 +203,28 @@ def handshake_seeds():
     seed("handshake", "changed", changed + run[0] + u8(0x10, 0) + u16(1000) + u8(7) + run[1] + u8(0x11, 4) + u16(9) + u8(1) + run[2])
     seed("handshake", "raw", u8(3, 0) + u16(64) + u8(1, 4) + bytes(62) + u8(2, 0) + u16(64) + u8(5, 4) + bytes(62))
     seed("handshake", "late", run[0] + u8(4, 255) + u8(4, 255) + run[1] + run[2] + u8(4, 255) + run[2])
+
+
+def pad_seeds():
+    pads = VECTORS["pads"]
+    for i, vector in enumerate(pads["hellos"]):
+        for choice, kind in enumerate(("hello", "welcome")):
+            datagram = bytes.fromhex(vector[kind])
+            seed("hello", f"{kind}-{i}", u8(choice) + datagram)
+            seed("hello", f"{kind}-{i}-signed", u8(choice | 4) + datagram)
+    for vector in pads["data"][:4]:
+        seed("hello", f"data-{vector['name']}", u8(2 | 4) + bytes.fromhex(vector["datagram"]))
+    for run in (0, 1, 3):
+        seed("hello", f"mask-{run}", u8(3, run) + u16(84) + bytes.fromhex(pads["data"][-1]["pad"])[34:300])
+
+    whole = b"".join(u8(0x40 | end, 9) for end in (0, 1, 1)) + u8(0x0D, 0, 0x0C, 1, 0x0C, 2, 0x0C, 2)
+    changed = u8(0x40, 9) + u8(0x15, 0) + u16(3) + u8(1) + u8(0x15, 0) + u16(100) + u8(1) + u8(7, 0) + u16(5) + u8(0x0D, 0)
+    reflected = u8(0x40, 9) + u8(0x0C, 0, 0x0D, 0, 0x0D, 0)
+    raw = u8(9, 0) + u16(60) + struct.pack("<IQ", 0x1111, 64 + 65536) + bytes(48)
+    late = u8(0x40, 255) + u8(0x40, 255) * 12 + u8(0x0D, 3) + u8(0x0B, 99) + u8(0x0D, 0)
+    for choice in range(8):
+        for name, steps in {"whole": whole, "changed": changed, "reflected": reflected, "raw": raw, "late": late}.items():
+            seed("sealing", f"{name}-{choice}", u8(choice) + steps)
 
 
 def config_seeds():
@@ -283,12 +332,15 @@ def main():
     for name, data in super_packets().items():
         for flags in (1, 2):
             seed("packet", f"{name}-{flags}", u8(flags) + data)
+    for name, data in super_frames().items():
+        seed("ether", name, u8(1) + data)
     session_seeds()
     wire_seeds()
     stream_seeds()
     handshake_seeds()
     config_seeds()
     keyfile_seeds()
+    pad_seeds()
     socket_seeds()
 
 
