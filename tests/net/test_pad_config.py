@@ -1,16 +1,21 @@
 """One-time pads as people set them up: files, folders, and what is wrong with them."""
 
 import os
+import pathlib
+import pwd
 import re
 import shutil
+import struct
+import tempfile
 
 import pytest
 
 import pads
 import wait
 from middle import Capture
+from program import identity
 from server import given, inner
-from traffic import Transfer, answers, ping, ping_both_ways, transfer, udp_echo
+from traffic import Flood, Transfer, answers, ping, ping_both_ways, transfer, udp_echo
 
 MIB = 1 << 20
 
@@ -333,3 +338,163 @@ def test_max_zero_run_has_to_be_the_same(lab):
     client.start()
     client.wait_for_session()
     ping_both_ways(lab)
+
+
+# ---- where a pad begins, and where it ends ----
+
+
+def test_a_part_of_the_pad_is_skipped(lab):
+    skipped = 3 * MIB + 5
+    server, client = pads.pair(lab, start=False)
+    with Capture(lab.middle, "h1", lab.folder / "wire.pcap", "udp") as capture:
+        for program in (server, client):
+            program.peers[0]["PadOffset"] = skipped
+            program.write()
+            program.start()
+        client.wait_for_session()
+        ping_both_ways(lab)
+    traffic, blocks = pads.layout(16 * MIB)
+    middle, end = traffic + blocks // 2 * pads.BLOCK, traffic + blocks * pads.BLOCK
+    seen = sorted(struct.unpack_from("<Q", data, 8)[0] for data in capture.datagrams if data[0] == 7)
+    assert [offset for offset in seen if offset < middle][0] == traffic + skipped, "the responder's first byte"
+    assert middle <= seen[-1] < end - 3 * MIB, "nothing of the initiator's last 3 MiB"
+    # said once more, it changes nothing
+    for program in (client, server):
+        program.stop()
+        program.start()
+    client.wait_for_session()
+    assert pads.of(server)["sent"] < skipped + MIB
+
+
+def test_an_offset_outside_the_pad(lab):
+    server, _ = pads.pair(lab, start=False)
+    server.peers[0]["PadOffset"] = 1 << 30
+    server.write()
+    said = server.fail()
+    assert "PadOffset" in said and "server.pad" in said
+
+
+def test_a_pad_that_is_used_up(lab):
+    """Warnings come long before the end, and the end is one: no packet leaves in another way."""
+    server, client = pads.pair(lab, size=4 * MIB)
+    with Flood(lab.client, lab.server.inner(4), rate=MIB // 4):
+        wait.until(lambda: "is used up" in client.log(), "the client says that it is the end", 90)
+    log = client.log()
+    told = re.findall(r"less than (\d+) %|(is used up)", log)
+    assert told[:2] == [("20", ""), ("10", "")] and told[-1] == ("", "is used up"), told
+    pad = pads.of(client)
+    assert pad["state"] == "used up" and pad["left"] < 1 << 16
+    assert "pad is used up" in client.cli("status", client.path).stdout
+    assert not answers(lab.client, lab.server.inner(4))
+    assert client.drops("pad_used_up") > 0
+    # a restart finds no new pad
+    client.stop()
+    client.start()
+    with Flood(lab.client, lab.server.inner(4), rate=MIB // 4):
+        wait.until(lambda: client.log().count("is used up") == 2, "it is still used up", 60)
+    assert pads.of(client)["sent"] - pad["sent"] < 1 << 16
+    assert not answers(lab.client, lab.server.inner(4))
+
+
+# ---- reload ----
+
+
+def test_reload_of_a_pads_settings(lab):
+    server, client = pads.pair(lab)
+    before = pads.of(server)
+    # what does not concern it leaves its session alone
+    server.interface["Padding"] = "none"
+    server.write()
+    server.cli("reload", server.path)
+    assert server.peer()["state"] == "established"
+    ping_both_ways(lab)
+    assert pads.of(server)["sent"] >= before["sent"]
+    # another use of it means that it is opened anew
+    server.interface["Burn"] = "yes"
+    server.write()
+    server.cli("reload", server.path)
+    wait.until(lambda: answers(lab.client, lab.server.inner(4)), "they find each other again", 60)
+    transfer(lab.server, lab.client, lab.client.inner(4), 2 * MIB)
+    wait.until(lambda: pads.of(server)["burned"] > 0, "it is burned now", 30)
+    # another pad for the same peer
+    for program, name in ((server, "server"), (client, "client")):
+        other = lab.folder / f"{name}2.pad"
+        if name == "server":
+            pads.make(other, 2 * MIB)
+        else:
+            pads.copy(lab.folder / "server2.pad", other)
+        program.peers[0]["Pad"] = other
+        program.write()
+        program.cli("reload", program.path)
+    wait.until(lambda: answers(lab.client, lab.server.inner(4)), "they meet with the other pad", 60)
+    assert pads.of(server)["size"] == 2 * MIB
+    # a wrong one changes nothing
+    server.peers[0]["Pad"] = lab.folder / "none.pad"
+    server.write()
+    said = server.cli("reload", server.path, check=False)
+    assert said.returncode == 1 and "none.pad" in said.stderr and "nothing has been changed" in said.stderr
+    ping_both_ways(lab)
+
+
+def test_a_pad_goes_to_another_section(lab):
+    """The same pad under another peer's name, and with another key."""
+    server, client = pads.pair(lab, "pq+otp", client={"PrivateKey": identity(7).private}, start=False)
+    server.start()
+    client.start()
+    wait.until(lambda: client.peer()["reject_reason"], "the key is not the one that is known")
+    server.peers[0]["KeyID"] = identity(7).key_id
+    server.write()
+    server.cli("reload", server.path)
+    client.wait_for_session(seconds=60)
+    ping_both_ways(lab)
+
+
+def test_keys_cannot_be_added_where_there_is_none(lab):
+    server, _ = pads.pair(lab, start=False)
+    server.start()
+    done = server.cli("peer", "add", server.path, "x", identity(9).key_id, check=False)
+    assert done.returncode == 1 and "PrivateKey" in done.stderr, done.stderr
+
+
+# ---- the sandbox ----
+
+
+@pytest.fixture
+def elsewhere():
+    """A folder that the sandbox hides: not the configuration's, and nobody but root gets in."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="jorm-pads-"))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.mark.parametrize("burn", ["no", "yes"])
+def test_pads_that_the_sandbox_hides(lab, elsewhere, burn):
+    """As another user, and after a reload: the keeper opens them, and the ledger goes on."""
+    server, client = pads.pair(lab, server={"User": "nobody", "Burn": burn}, start=False)
+    lab.folder.chmod(0o711)
+    for number, path in ((1, elsewhere / "one.pad"), (2, elsewhere / "two.pad")):
+        pads.make(path, 4 * MIB)
+        pads.copy(path, lab.folder / f"{number}.pad")
+    server.peers[0]["Pad"], client.peers[0]["Pad"] = elsewhere / "one.pad", lab.folder / "1.pad"
+    for program in (server, client):
+        program.write()
+        program.start()
+    client.wait_for_session()
+    for _ in range(2):
+        transfer(lab.server, lab.client, lab.client.inner(4), MIB // 2)
+        ping_both_ways(lab)
+        ledgers = list((server.state / "pads").iterdir())
+        assert all(os.stat(path).st_uid == pwd.getpwnam("nobody").pw_uid for path in ledgers), "the ledgers are its own"
+        server.peers[0]["Pad"], client.peers[0]["Pad"] = elsewhere / "two.pad", lab.folder / "2.pad"
+        for program in (server, client):
+            program.write()
+            program.cli("reload", program.path)
+        wait.until(lambda: answers(lab.client, lab.server.inner(4)), "they meet with the other pad", 60)
+    if burn == "yes":
+        wait.until(lambda: pads.of(server)["burned"] > 0, "it is burned", 30)
+    assert pads.of(server)["fault"] is None
+    used = pads.of(server)["sent"]
+    server.stop()
+    server.start()
+    wait.until(lambda: answers(lab.client, lab.server.inner(4)), "they meet again", 60)
+    assert pads.of(server)["sent"] >= used
