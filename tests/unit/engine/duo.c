@@ -145,6 +145,8 @@ static void end_open(struct duo *d, uint32_t number)
 		.handshake_rate = 100,
 		.pools = number ? d->pools : NULL,
 		.n_pools = number ? d->n_pools : 0,
+		.is_layer2 = d->is_layer2,
+		.mac = {2, 0, 0, 0, (uint8_t)number, 0},
 		.host = {.interface_mtu = on_mtu,
 			.notice = on_notice,
 			.keep_lease = on_keep_lease,
@@ -342,4 +344,13 @@ size_t duo_udp(uint8_t *out, uint32_t end, bool v4, size_t payload, uint32_t sta
 	memcpy(out + layer4 + 6, &pseudo, 2);
 	MUST(ip_complete_checksum(out, len, layer4, 6) == OK);
 	return len;
+}
+
+size_t duo_frame(uint8_t *out, uint32_t end, uint8_t from, uint8_t to, bool v4, size_t payload, uint32_t stamp)
+{
+	memcpy(out, (const uint8_t[12]){2, 0, 0, 0, (uint8_t)!end, to, 2, 0, 0, 0, (uint8_t)end, from}, 12);
+	if (to == 255)
+		memset(out, 255, ETHER_ADDRESS_LEN);
+	be16_put(out + 12, v4 ? 0x0800 : 0x86dd);
+	return ETHER_HEADER_LEN + duo_udp(out + ETHER_HEADER_LEN, end, v4, payload, stamp);
 }

@@ -64,6 +64,7 @@ struct duo {
 	_Atomic usec now;
 	uint32_t takes; /* datagrams larger than this get lost on the way; 0: none */
 	bool joins_udp;
+	bool is_layer2; /* end 0 has the stations 02:00:00:00:00:X, end 1 02:00:00:00:01:X; X = 0 is the interface */
 	enum padding padding;
 	usec rekey; /* as in struct engine_config */
 	/* What end 1 hands out, and end 0 takes of it. */
@@ -89,6 +90,10 @@ void duo_packet(struct duo *d, uint32_t end, uint32_t lane, const struct virtio_
 	size_t len);
 /* An UDP packet from `end` to the other one, of `payload` bytes, with a complete checksum; its length. */
 size_t duo_udp(uint8_t *out, uint32_t end, bool v4, size_t payload, uint32_t stamp);
+
+/* A frame from one of `end`'s stations to one of the other end's, or with 255 to all, around such a packet; its
+ * length. */
+size_t duo_frame(uint8_t *out, uint32_t end, uint8_t from, uint8_t to, bool v4, size_t payload, uint32_t stamp);
 
 /* What one thread does: one receive for a lane; events and time for the control thread. False: there was nothing. */
 bool duo_lane_work(struct duo *d, uint32_t end, uint32_t lane);

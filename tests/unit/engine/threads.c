@@ -33,11 +33,14 @@ static void *data_lane(void *argument)
 {
 	const struct worker *w = argument;
 	struct seeded seed = {w->end * 7 + w->lane};
-	uint8_t packet[3000];
+	uint8_t packet[3100];
 	grace_register_thread();
 	for (uint32_t i = 0; !is_over; i++) {
-		size_t len = duo_udp(packet, w->end, i % 2, seeded_below(&seed, i % 16 ? 200 : 2900), i);
-		if (i % 32 == 0)
+		size_t payload = seeded_below(&seed, i % 16 ? 200 : 2900);
+		size_t len = duo->is_layer2 ? duo_frame(packet, w->end, (uint8_t)(seeded_next(&seed) % 200),
+						      (uint8_t)(seeded_next(&seed) % 256), i % 2, payload, i)
+					    : duo_udp(packet, w->end, i % 2, payload, i);
+		if (i % 32 == 0 && !duo->is_layer2)
 			packet[i % 2 ? 19 : 39] = (uint8_t)(3 + i / 32 % 3); /* to one of those that come and go */
 		duo_packet(duo, w->end, w->lane, &no_offload, packet, len);
 		for (int n = 0; n < 4; n++)
@@ -98,15 +101,16 @@ static void *control_thread(void *argument)
 	return NULL;
 }
 
-static void test_lanes_and_control_do_not_race(void **state)
+static void check_no_races(bool is_layer2)
 {
-	(void)state;
 	struct worker workers[2 * (DUO_LANES + 1)];
 	size_t n = 0;
 	duo = calloc(1, sizeof *duo);
 	duo->now = clock_now();
 	duo->rekey = 5 * USEC_PER_MS;
 	duo->joins_udp = true;
+	duo->is_layer2 = is_layer2;
+	is_over = false;
 	duo_open(duo);
 	for (uint32_t end = 0; end < 2; end++)
 		for (uint32_t lane = 0; lane <= DUO_LANES; lane++, n++) {
@@ -134,6 +138,19 @@ static void test_lanes_and_control_do_not_race(void **state)
 	assert_true(rekeys > 0);
 	duo_close(duo);
 	free(duo);
+}
+
+static void test_lanes_and_control_do_not_race(void **state)
+{
+	(void)state;
+	check_no_races(false);
+}
+
+/* Stations are learned and forgotten, and those who get what is for all change. */
+static void test_nor_do_they_at_layer_2(void **state)
+{
+	(void)state;
+	check_no_races(true);
 }
 
 /* ---- a batch under way while the keys are replaced ---- */
@@ -189,6 +206,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lanes_and_control_do_not_race),
+		cmocka_unit_test(test_nor_do_they_at_layer_2),
 		cmocka_unit_test(test_a_batch_under_way_is_not_lost_when_keys_are_replaced),
 	};
 	grace_register_thread();
