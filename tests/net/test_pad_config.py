@@ -46,8 +46,8 @@ def test_two_hosts_with_one_pad(lab, protection, words):
 class Hub:
     """A server that knows its clients, c2, c3 ..., by the pads of a folder, and gives them addresses."""
 
-    def __init__(self, lab, clients, **interface):
-        self.lab, self.folder = lab, lab.folder / "pads"
+    def __init__(self, lab, clients, folder=None, **interface):
+        self.lab, self.folder = lab, folder or lab.folder / "pads"
         self.folder.mkdir()
         settings = {"Listen": "10666", "Pads": self.folder, "Pool": "10.66.0.0/24, fd66::/64", "PrivateKey": None}
         self.program = lab.program(lab.server, [], **settings | interface)
@@ -498,3 +498,20 @@ def test_pads_that_the_sandbox_hides(lab, elsewhere, burn):
     server.start()
     wait.until(lambda: answers(lab.client, lab.server.inner(4)), "they meet again", 60)
     assert pads.of(server)["sent"] >= used
+
+
+def test_a_folder_that_the_sandbox_hides(lab, elsewhere):
+    hub = Hub(lab, 2, elsewhere / "pads", User="nobody")
+    lab.folder.chmod(0o711)
+    first, second = hub.clients
+    (hub.folder / "c3.pad").unlink()
+    hub.program.start()
+    for client in hub.clients:
+        client.start()
+    hub.wait_for(first)
+    hub.authorize(second.host)
+    hub.wait_for(second)
+    assert all(hub.reaches(client) for client in hub.clients)
+    (hub.folder / "c2.pad").unlink()
+    wait.until(lambda: hub.peer(first) is None, "the server has forgotten it")
+    assert hub.reaches(second)
