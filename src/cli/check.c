@@ -16,7 +16,7 @@ static void print_json(
 				      "line", (int)d->line, "section", d->section, "key", d->key, "message", d->text));
 	}
 	json_t *document = json_pack("{s:s, s:b, s:s?, s:o}", "file", path, "ok", config != NULL, "key_id",
-		config ? key_id : NULL, "diagnostics", list);
+		config && config->private_key ? key_id : NULL, "diagnostics", list);
 	if (document)
 		json_dumpf(document, stdout, JSON_INDENT(2));
 	fputc('\n', stdout);
@@ -39,8 +39,8 @@ static int check(const struct command *self, const char *file_or_name, bool json
 	else
 		cli_diagnostics_print(&diags, path);
 	if (!json && config)
-		printf("%s: OK: this host is %s, %zu peer%s\n", path, key_id, config->peer_count,
-			config->peer_count == 1 ? "" : "s");
+		printf("%s: OK: this host %s%s, %zu peer%s\n", path, config->private_key ? "is " : "has no key",
+			config->private_key ? key_id : "", config->peer_count, config->peer_count == 1 ? "" : "s");
 	int code = e ? CLI_FAILED : CLI_OK;
 	config_diagnostics_done(&diags);
 	config_free(config);
