@@ -63,12 +63,14 @@ static enum err take_over(struct daemon *d, struct config *fresh, struct identit
 {
 	struct config *old = d->reloaded;
 	struct identity *old_identity = d->identity;
-	struct fault later;
+	struct fault later, why;
 	d->config = d->reloaded = fresh;
 	d->identity = identity;
 	d->report.config = fresh;
 	d->report.identity = identity;
-	enum err err = roster_sync(d->roster, fresh, fault);
+	enum err err = roster_sync(d->roster, fresh, &why);
+	if (err != OK)
+		(void)fault_set(fault, err, "all has been reloaded but this: %.350s", why.text);
 	config_free(old);
 	if (old_identity != identity)
 		identity_free(old_identity);

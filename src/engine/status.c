@@ -1,5 +1,6 @@
 /* What `jorm status` shows of the engine. */
 #include "engine/padlink.h"
+#include "engine/private.h"
 
 #include <stdio.h>
 

@@ -333,9 +333,20 @@ def status_is_for_people_and_programs():
         "  given DNS         10.9.0.1",
         "  given domains     corp.example",
         "  given MTU         1400",
+        "peer vault",
+        "  from              Pads",
+        "  protection        information-theoretic",
+        "  pad               3f9a0102: 12.00 GiB left of 16.00 GiB, 6.00 GiB of it ours; lasts until 2027-03-01 at the "
+        "rate of the last 14 days",
+        "  pad is refused    the peer has seen more of it used than our record says: see jorm pad advance",
+        "peer spent",
+        "  protection        pad + AEAD",
+        "  pad               4f9a0102: 512 B left of 1.00 MiB, 0 B of it ours",
+        "  pad fails         no room?[31m",
     ):
         assert line in text.splitlines(), f"{line!r} is not in:\n{text}"
     assert "given keepalive" not in text
+    assert text.count("preshared key") == 1 and "NONE" not in text, "a pad alone has no keys"
     assert "auth" not in text.replace("authent", "") and "\x1b" not in text
     assert document["peers"][0]["rx_bytes"] == 1610612736
 
@@ -441,6 +452,8 @@ def peers_and_leases_are_listed():
             "NAME    STATE        SOURCE  ENDPOINT         ADDRESSES",
             "laptop  established  folder  192.0.2.1:10666  10.66.0.2/32, fd66::2/128, 10.66.0.7/32, fd66::7/128",
             "silent  idle         file    -                -",
+            "vault   established  folder  -                -",
+            "spent   idle         file    -                -",
         ]
         assert json.loads(run("peer", "list", "t.conf", "--json")[0])["peers"][1]["name"] == "silent"
         assert run("leases", "t.conf")[0].splitlines() == [
@@ -522,7 +535,7 @@ def the_api_is_described():
     assert {(method, re.sub(r"/(NAME|ADDRESS)$", "/", path)) for method, path in described} == set(routes)
     metrics = set(re.findall(r'"(jorm_[a-z_]+)"', (ROOT / "src/daemon/metrics.c").read_text()))
     assert len(metrics) > 10 and metrics == set(re.findall(r"`(jorm_[a-z_]+)`", page))
-    report = (ROOT / "src/daemon/report.c").read_text()
+    report = "".join((ROOT / "src/daemon" / name).read_text() for name in ("report.c", "report_pad.c"))
     for member in re.findall(r'json_object_set_new\(\s*\w+, "([a-z_]+)"', report):
         assert f'"{member}"' in page, member
     for event in re.findall(r'\[NOTICE_\w+\] = "([a-z]+)"', report):
@@ -575,7 +588,7 @@ def bash_completes():
             (["peer", "add", "--e"], ["--endpoint"]),
             (["peer", "add", "t.conf", "phone", "a/snek-cert.p"], ["a/snek-cert.priv", "a/snek-cert.pub"]),
             (["peer", "add", "--keepalive", "5", "t.conf", "x", "b/snek-cert.pu"], ["b/snek-cert.pub"]),
-            (["peer", "remove", "t.conf", ""], ["laptop", "silent"]),
+            (["peer", "remove", "t.conf", ""], ["laptop", "silent", "spent", "vault"]),
             (["peer", "remove", "./nowhere.sock", ""], []),
             (["help", "le"], ["leases"]),
             (["pad", ""], sorted(PAD_VERBS)),

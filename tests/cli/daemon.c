@@ -37,7 +37,16 @@ static const char status[] =
 	"   \"keepalive_s\": null}, \"key_id\": \"OTHERS\", \"endpoint\": null, \"allowed_ips\": [], \"state\": "
 	"\"idle\","
 	"  \"last_handshake_s\": null, \"preshared_key\": false, \"rx_bytes\": 0, \"tx_bytes\": 0,"
-	"  \"last_receive_s\": null, \"reject_reason\": \"not\\u001b[31m welcome\"} ],"
+	"  \"last_receive_s\": null, \"reject_reason\": \"not\\u001b[31m welcome\"},"
+	" {\"name\": \"vault\", \"source\": \"folder\", \"key_id\": \"NONE\", \"state\": \"established\", \"kem\": null,"
+	"  \"protection\": \"information-theoretic\", \"cipher\": null, \"signature_local\": null, \"rx_bytes\": 0,"
+	"  \"tx_bytes\": 0, \"pad\": {\"id\": \"3f9a0102030405060708090a0b0c0d0e\", \"state\": \"old\", \"fault\": null,"
+	"   \"size\": 17179869184, \"left\": 6442450944, \"peer_left\": 6442450944, \"measured_s\": 1209600,"
+	"   \"lasts_until\": \"2027-03-01T12:00:00Z\"}},"
+	" {\"name\": \"spent\", \"source\": \"file\", \"key_id\": \"NONE\", \"state\": \"idle\", \"kem\": null,"
+	"  \"protection\": \"pad + AEAD\", \"rx_bytes\": 0, \"tx_bytes\": 0, \"pad\": {"
+	"   \"id\": \"4f9a0102030405060708090a0b0c0d0e\", \"state\": \"failed\", \"fault\": \"no room\\u001b[31m\","
+	"   \"size\": 1048576, \"left\": 0, \"peer_left\": 512, \"measured_s\": null, \"lasts_until\": null}} ],"
 	" \"drops\": {\"replay\": 3, \"auth\": 0}, \"handshakes\": {\"completed\": 2}}";
 
 static const char leases[] =

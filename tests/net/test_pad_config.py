@@ -13,11 +13,20 @@ import pytest
 import pads
 import wait
 from middle import Capture
-from program import identity
+from program import Connection, identity
 from server import given, inner
 from traffic import Flood, Transfer, answers, ping, ping_both_ways, transfer, udp_echo
 
 MIB = 1 << 20
+
+
+def metrics(program):
+    """Those of the first peer."""
+    connection = Connection(program.socket)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    return {name: int(value) for name, value in re.findall(r'^(\w+)\{peer="p0"\} (\d+)$', text, re.M)}
 
 
 @pytest.mark.parametrize(
@@ -38,6 +47,15 @@ def test_two_hosts_with_one_pad(lab, protection, words):
     assert pads.of(server)["id"] == pads.of(client)["id"] == open(lab.folder / "server.pad", "rb").read(16).hex()
     text = server.cli("status", server.path).stdout
     assert f"protection        {words}" in text and "left of 16.00 MiB" in text
+    figures = metrics(server)
+    assert figures["jorm_peer_pad_size_bytes"] == 16 * MIB and figures["jorm_peer_pad_burned_bytes"] == 0
+    for name in ("sent", "received"):
+        assert used <= figures["jorm_peer_pad_received_bytes"] <= pads.of(server)["received"]
+        assert figures[f"jorm_peer_pad_{name}_bytes"] > 0
+    for name in ("left", "peer_left"):
+        assert 0 < figures[f"jorm_peer_pad_{name}_bytes"] < 8 * MIB
+    assert figures["jorm_peer_pad_slots_left"] == pads.of(server)["slots_left"] > 0
+    assert figures["jorm_peer_pad_usable"] == 1
 
 
 # ---- a folder of pads ----
@@ -428,6 +446,16 @@ def test_reload_of_a_pads_settings(lab):
         program.cli("reload", program.path)
     wait.until(lambda: answers(lab.client, lab.server.inner(4)), "they meet with the other pad", 60)
     assert pads.of(server)["size"] == 2 * MIB
+    # one that cannot be used that way is left out, and comes back
+    server.peers[0]["PadOffset"] = 1 << 30
+    server.write()
+    said = server.cli("reload", server.path, check=False)
+    assert said.returncode == 1 and "all has been reloaded but this" in said.stderr and "PadOffset" in said.stderr
+    assert not server.status()["peers"]
+    del server.peers[0]["PadOffset"]
+    server.write()
+    server.cli("reload", server.path)
+    wait.until(lambda: answers(lab.client, lab.server.inner(4)), "they meet again", 60)
     # a wrong one changes nothing
     server.peers[0]["Pad"] = lab.folder / "none.pad"
     server.write()
