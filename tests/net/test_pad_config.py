@@ -49,11 +49,10 @@ def test_two_hosts_with_one_pad(lab, protection, words):
     assert f"protection        {words}" in text and "left of 16.00 MiB" in text
     figures = metrics(server)
     assert figures["jorm_peer_pad_size_bytes"] == 16 * MIB and figures["jorm_peer_pad_burned_bytes"] == 0
-    for name in ("sent", "received"):
-        assert used <= figures["jorm_peer_pad_received_bytes"] <= pads.of(server)["received"]
-        assert figures[f"jorm_peer_pad_{name}_bytes"] > 0
+    assert max(used, 1) <= figures["jorm_peer_pad_received_bytes"] <= pads.of(server)["received"]
+    assert figures["jorm_peer_pad_sent_bytes"] <= pads.of(server)["sent"]
     for name in ("left", "peer_left"):
-        assert 0 < figures[f"jorm_peer_pad_{name}_bytes"] < 8 * MIB
+        assert 0 < figures[f"jorm_peer_pad_{name}_bytes"] <= 8 * MIB
     assert figures["jorm_peer_pad_slots_left"] == pads.of(server)["slots_left"] > 0
     assert figures["jorm_peer_pad_usable"] == 1
 
