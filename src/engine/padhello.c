@@ -121,17 +121,28 @@ static void hint(struct peer *p, struct pad_call *call, usec now)
 		p->name);
 }
 
-usec padlink_tick_call(struct peer *p, usec now)
+/* Accept may overtake the welcome on its way to this thread, and comes again only on a path that is proven: until it
+ * is here, the responder hears that we are. */
+static usec await_accept(struct peer *p, struct pad_call *call, usec now)
 {
-	struct pad_call *call = p->padlink->call;
-	if (call->welcomed_at) {
-		if (now - call->welcomed_at < ACCEPT_MAX)
-			return call->welcomed_at + ACCEPT_MAX;
+	if (!p->pending[1] || now - call->welcomed_at >= ACCEPT_MAX) {
 		p->attempts++;
 		peer_stop_calling(p);
 		peer_drop_session(p, p->pending[1]);
 		return now;
 	}
+	if (now >= call->due) {
+		session_send(p->pending[1], NULL, VIEW(NULL, 0), 0, now);
+		call->due = now + REPEAT_FIRST;
+	}
+	return call->due;
+}
+
+usec padlink_tick_call(struct peer *p, usec now)
+{
+	struct pad_call *call = p->padlink->call;
+	if (call->welcomed_at)
+		return await_accept(p, call, now);
 	hint(p, call, now);
 	if (now >= call->ends_at) {
 		p->padlink->unanswered++;
@@ -219,7 +230,7 @@ void padlink_on_welcome(struct peer *p, const struct event *event, usec now)
 		lane_drop(engine_control_lane(e), DROP_MEMORY);
 		return;
 	}
-	call->welcomed_at = now;
+	call->welcomed_at = call->due = now;
 	p->padlink->unanswered = 0;
 	p->pending[1] = s;
 	bool is_proven = addr_equal(&event->from.remote, &p->calling.remote);
