@@ -404,6 +404,38 @@ static void test_credit_that_is_none_is_refused(void **state)
 	link_done(&l);
 }
 
+static void test_what_marks_say_of_the_boundary_stays_true(void **state)
+{
+	(void)state;
+	struct link l;
+	uint64_t from, to;
+	link_init(&l, 3, 2 * MIB, false);
+	connect_ends(&l);
+	const uint64_t middle = pad_middle(&l.layout);
+	for (size_t i = 0; i < 2; i++) {
+		struct pad *p = l.ends[i].pad;
+		pad_received(p, pad_share(&l.layout, l.ends[1 - i].role, middle) - 1000); /* the peer runs short */
+		const struct pad_marks ours = pad_marks(p, true);
+		assert_err(pad_give(p, &from, &to), ERR_AGAIN);
+		struct pad_marks theirs = {.sent = pad_seen(p), .boundary = ours.boundary};
+		assert_err(pad_agree(p, &theirs, pad_seen(p)), PAD_AGREED);
+		/* Nor what cannot be recorded. */
+		l.ends[i].disk.failing = 100;
+		assert_err(pad_give(p, &from, &to), ERR_IO);
+		assert_int_equal(pad_marks(p, false).boundary, middle);
+		l.ends[i].disk.failing = 0;
+		assert_err(pad_give(p, &from, &to), OK);
+		assert_int_equal(from, middle);
+		assert_true(i ? to > from : to < from);
+		assert_int_equal(pad_marks(p, false).boundary, to);
+		/* It is given for ever. */
+		link_restart(&l, &l.ends[i], true);
+		assert_int_equal(pad_marks(l.ends[i].pad, false).boundary, to);
+		l.ends[i].session = 0;
+	}
+	link_done(&l);
+}
+
 static void test_a_secret_is_found_once(void **state)
 {
 	(void)state;
@@ -672,6 +704,7 @@ int main(void)
 		cmocka_unit_test(test_a_slot_is_accepted_once_and_in_order),
 		cmocka_unit_test(test_slots_come_to_an_end),
 		cmocka_unit_test(test_credit_that_is_none_is_refused),
+		cmocka_unit_test(test_what_marks_say_of_the_boundary_stays_true),
 		cmocka_unit_test(test_a_secret_is_found_once),
 		cmocka_unit_test(test_places_named_by_strangers_are_bounded_work),
 		cmocka_unit_test(test_what_is_ours_is_not_the_peers),

@@ -274,6 +274,37 @@ static void test_threads_take_disjoint_ranges(void **state)
 	supply_free(c.s);
 }
 
+/* Nothing but takes, of few bytes each, so that they meet. */
+static void *run_eager_lane(void *context)
+{
+	struct crowd *c = context;
+	uint64_t position;
+	const uint8_t *bytes;
+	while (supply_take(c->s, 3, TOTAL, &position, &bytes) == OK)
+		for (size_t i = 0; i < 3; i++)
+			c->wrong += c->taken[position + i]++ != 0;
+	return NULL;
+}
+
+static void test_eager_threads_take_disjoint_ranges(void **state)
+{
+	(void)state;
+	static _Atomic uint8_t taken[TOTAL];
+	struct crowd c = {.taken = taken};
+	pthread_t lanes[LANES];
+	assert_err(supply_new(&c.s, (uint64_t)8 << 20, 0), OK);
+	while (supply_loaded(c.s) < TOTAL)
+		(void)fill(c.s, TOTAL / 8);
+	supply_allow(c.s, TOTAL);
+	for (size_t i = 0; i < LANES; i++)
+		assert_int_equal(pthread_create(&lanes[i], NULL, run_eager_lane, &c), 0);
+	for (size_t i = 0; i < LANES; i++)
+		assert_int_equal(pthread_join(lanes[i], NULL), 0);
+	assert_int_equal(c.wrong, 0);
+	assert_int_equal(supply_next(c.s), TOTAL / 3 * 3);
+	supply_free(c.s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -283,6 +314,7 @@ int main(void)
 		cmocka_unit_test(test_it_goes_on_elsewhere_with_nothing_of_before),
 		cmocka_unit_test(test_random_use_agrees_with_counters),
 		cmocka_unit_test(test_threads_take_disjoint_ranges),
+		cmocka_unit_test(test_eager_threads_take_disjoint_ranges),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
