@@ -41,6 +41,10 @@ static enum err add_peer(struct daemon *d, const json_t *body, struct fault *fau
 		err = fault_set(fault, ERR_EXISTS, "there is a peer %s already", peer->name);
 	else if (engine_find_peer(d->engine, peer->key_id, &number) == OK && roster_peer(d->roster, number, &there))
 		err = fault_set(fault, ERR_EXISTS, "this key is %s's already", there.config->name);
+	if (err == OK && d->config->layer == 2 && peer->allowed_ips.count)
+		err = fault_set(fault, ERR_ARGUMENT,
+			"allowed IPs have no meaning with Layer = 2, where it is learned which MAC addresses are behind a "
+			"peer: leave them out");
 	if (err == OK && peer->endpoint_host && !roster_is_numeric(peer->endpoint_host))
 		err = fault_set(fault, ERR_ARGUMENT,
 			"an added peer's endpoint must be an IP address: the daemon looks up only names that stand in "

@@ -235,7 +235,8 @@ static enum err describe(struct virtio_net_hdr *header, const struct passage *f)
 	*header = (struct virtio_net_hdr){0};
 	if (!f->partial)
 		return OK;
-	if (ether_ip(&f->ether, f->frame, f->len, &ip, &len) != OK || ip_checksum_offset(ip.protocol) == 0)
+	if (ether_ip(&f->ether, f->frame, f->len, &ip, &len) != OK || ip.is_fragment ||
+		ip_checksum_offset(ip.protocol) == 0)
 		return ERR_FORMAT;
 	header->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
 	header->csum_start = (uint16_t)(f->ether.header_len + ip.header_len);

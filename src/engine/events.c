@@ -187,8 +187,12 @@ static void on_too_big(struct peer *p, usec now)
 	peer_wake(p, now);
 }
 
-static void on_layer(struct peer *p)
+/* Once a session: of one that is confirmed by this very event, lanes may tell again. */
+static void on_layer(struct peer *p, const struct session *s)
 {
+	if (p->layer_told == s->rank)
+		return;
+	p->layer_told = s->rank;
 	bool is_layer2 = p->engine->bridge;
 	peer_notice(p, NOTICE_LAYER, "%s sends %s, but this tunnel carries %s: write the same Layer at both ends",
 		p->name, is_layer2 ? "IP packets" : "Ethernet frames", is_layer2 ? "Ethernet frames" : "IP packets");
@@ -230,7 +234,7 @@ void engine_event(struct engine *e, const struct event *event, bool under_load, 
 	}
 	on_heard(p, s, keys, now);
 	if (event->kind == EVENT_LAYER)
-		on_layer(p);
+		on_layer(p, s);
 	else if (event->kind == EVENT_CONTROL)
 		on_control(p, s, event, now);
 	else if (event->kind == EVENT_PROBE)

@@ -83,6 +83,7 @@ struct peer {
 	struct session *old;        /* replaced, or lapsing */
 	struct endpoint calling;    /* where the handshake under way goes */
 	uint64_t sessions_made;
+	uint64_t layer_told; /* rank of the session of which it was said that it carries another layer */
 	/* While a newer session lapses: what had come under the active one and under it, and since when. */
 	uint64_t heard_active, heard_lapsing;
 	usec heard_at;

@@ -36,8 +36,12 @@ static void post_arrival(struct lane *lane, const struct arrival *a, enum event_
 		.counter = a->counter,
 		.from = *a->from,
 		.len = (uint16_t)(wire < UINT16_MAX ? wire : UINT16_MAX)};
-	if (!lane_post(lane, &event) && kind == EVENT_MOVED)
+	if (lane_post(lane, &event))
+		return;
+	if (kind == EVENT_MOVED)
 		atomic_store(&a->peer->is_moving, false);
+	else if (kind == EVENT_LAYER)
+		atomic_store(&a->peer->port.is_other_layer, false); /* the next one says it */
 }
 
 /* Cryptokey routing's other half: the source must be the sender's. The last one checked is remembered. */

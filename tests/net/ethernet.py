@@ -1,4 +1,4 @@
-"""Ethernet frames by hand, bridges with hosts behind them, and a DHCP exchange in its few messages."""
+"""Ethernet frames by hand, hosts behind a bridge, and a DHCP exchange in its few messages."""
 
 import contextlib
 import os
@@ -109,12 +109,6 @@ class Leaf(Namespace):
             f"addr add fdff:{vlan}::{self.number}/64 dev v{vlan} nodad\nlink set v{vlan} up"
         )
         return True
-
-
-def add_bridge(lab, host, link="tun", leaves=2, mtu=1500):
-    """The tunnel's interface and `leaves` hosts in one bridge."""
-    host.ip(f"link add br0 type bridge mcast_snooping 0\nlink set {link} master br0\nlink set br0 up")
-    return [Leaf(lab, host, 10 * host.number + i, mtu) for i in range(leaves)]
 
 
 # ---- DHCP (RFC 2131), as far as an address needs it ----

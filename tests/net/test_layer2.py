@@ -6,8 +6,8 @@ import os
 import pytest
 
 import wait
-from ethernet import BROADCAST, Wire, add_bridge, dhcp, everywhere, frame, mac_of, passes
-from program import IS_SANITISED
+from ethernet import BROADCAST, Leaf, Wire, dhcp, everywhere, frame, mac_of, passes
+from program import IS_SANITISED, identity
 from traffic import answers, iperf, ping, ping_both_ways, transfer, udp_echo
 
 MIB = 1 << 20
@@ -83,8 +83,11 @@ def test_the_session_waits_for_its_first_frame(lab):
 
 
 def bridged(lab, mtu=1500):
-    layer2_pair(lab, Address=None, MTU=str(mtu))
-    leaves = add_bridge(lab, lab.server, mtu=mtu) + add_bridge(lab, lab.client, mtu=mtu)
+    """The ends' interfaces are put into bridges as the manual says it: by PostUp."""
+    for host in (lab.server, lab.client):
+        host.ip("link add br0 type bridge mcast_snooping 0\nlink set br0 up")
+    layer2_pair(lab, Address=None, MTU=str(mtu), PostUp="ip link set %i master br0")
+    leaves = [Leaf(lab, host, 10 * host.number + i, mtu) for host in (lab.server, lab.client) for i in range(2)]
     for leaf in leaves:
         leaf.address()
     return leaves
@@ -143,9 +146,8 @@ def test_frames_of_9000_bytes(lab):
 
 
 def test_dhcp_crosses_the_bridges(lab):
-    layer2_pair(lab, Address=None, MTU="1500")
-    asks, gives = add_bridge(lab, lab.client, leaves=1)[0], add_bridge(lab, lab.server, leaves=1)[0]
-    gives.address()
+    gives, _, asks, _ = bridged(lab)
+    asks.ip("addr flush dev eth0")
     dhcp(asks, gives)
     asks.ip("addr add 10.77.0.99/24 dev eth0")
     assert ping(asks, gives.inner(4), 3) == 3
@@ -267,6 +269,19 @@ def test_addresses_of_a_pool_and_a_mac_that_stays(lab):
     client.start()
     assert mac_of(lab.client) == mac
     assert lab.client.run("ip", "route", "show", "dev", "tun").stdout.count("10.66.0.0/24") == 1
+
+
+def test_peers_are_added_without_addresses(lab):
+    server = lab.program(lab.server, [], Listen="10666", **LAYER2)
+    client = lab.program(lab.client, [lab.peer(lab.server, 4, **NO_IPS)], **LAYER2)
+    server.start()
+    client.start()
+    add = ["add", server.path, "laptop", identity(lab.client.number).key_id]
+    refused = server.cli("peer", *add, "--allowed-ips", "10.66.0.2", check=False)
+    assert refused.returncode == 1 and "no meaning with Layer = 2" in refused.stderr
+    server.cli("peer", *add)
+    client.wait_for_session(0, 60)
+    assert wait.until(lambda: answers(lab.client, lab.server.inner(4)), "frames pass")
 
 
 def test_as_fast_as_layer_3_nearly(lab):

@@ -482,6 +482,11 @@ static void test_an_unfinished_checksum_travels_on(void **state)
 	assert_int_equal(n_out[1], 1);
 	assert_int_equal(out[1][0].flags, FRAME_FLAG_CSUM_PARTIAL);
 	assert_memory_equal(out[1][0].bytes, frame, len);
+	frame[20] = 0x20; /* a fragment has none that could be finished */
+	receive(0, FRAME_ETHERNET, FRAME_FLAG_CSUM_PARTIAL, frame, len);
+	assert_int_equal(n_out[1], 1);
+	assert_int_equal(drops(DROP_BAD_INNER), 1);
+	frame[20] = 0;
 	memcpy(frame, tap_mac, 6);
 	receive(0, FRAME_ETHERNET, FRAME_FLAG_CSUM_PARTIAL, frame, len);
 	assert_int_equal(n_out[OWN], 1);
