@@ -131,6 +131,19 @@ void session_retire(struct session *s, usec now)
 	s->previous_until = now + PREVIOUS_LIFETIME;
 }
 
+/* A pad needs no new keys: each of its bytes is one. */
+static bool has_epochs(const struct session *s)
+{
+	return keys_protection(s->current) != PROTECTION_OTP;
+}
+
+/* A hello may be an old one, recorded, and sent again to an end whose state was restored from a backup: no pad is used
+ * for it before the initiator has shown, in this session, that it is there now. */
+static bool may_speak(const struct session *s)
+{
+	return has_epochs(s) || s->is_initiator || keys_is_heard(s->current);
+}
+
 void session_send(struct session *s, struct keys *keys, struct view frames, size_t plain, usec now)
 {
 	struct peer *p = s->peer;
@@ -143,7 +156,7 @@ void session_send(struct session *s, struct keys *keys, struct view frames, size
 	if (plain == 0)
 		plain = lane_padded(lane, prefix + frames.len, p->plain_max);
 	size_t wire = plain + DATA_OVERHEAD;
-	if (!route || !keys_may_send(keys, now) || prefix + frames.len > plain)
+	if (!route || !keys_may_send(keys, now) || !may_speak(s) || prefix + frames.len > plain)
 		return;
 	if (!route_may_send(route, wire)) {
 		lane_drop(lane, DROP_UNPROVEN_PATH);
@@ -302,12 +315,6 @@ static usec rekey_due(const struct session *s)
 	return keys_born(s->current) + (s->is_initiator ? after : after + after / 8);
 }
 
-/* A pad needs no new keys: each of its bytes is one. */
-static bool has_epochs(const struct session *s)
-{
-	return keys_protection(s->current) != PROTECTION_OTP;
-}
-
 static bool must_rekey(const struct session *s, usec now)
 {
 	if (s != s->peer->active || s->rekey || s->next || keys_is_retired(s->current) || !has_epochs(s))
@@ -355,7 +362,7 @@ usec session_tick(struct session *s, usec now)
 		}
 		deadline = earlier(deadline, s->confirm_due);
 	}
-	if (!keys_is_retired(s->current)) {
+	if (!keys_is_retired(s->current) && may_speak(s)) {
 		send_control(s, now);
 		deadline = earlier(deadline, stream_deadline(s->stream));
 		if (s == p->active && !s->rekey && !s->next && has_epochs(s) && is_used(s))
