@@ -282,9 +282,28 @@ AcceptDNS = no
 AcceptMTU = no
 AcceptKeepalive = no
 """
+    pads = """[interface]
+Address = 10.66.0.1/24
+Pool = 10.66.0.0/24
+Pads = pads
+Burn = yes
+MaxZeroRun = 16
+AllowWeakPad = no
+Padding = random
+Protection = otp
+[peer a]
+Pad = a.pad
+PadOffset = 1048576
+AllowedIPs = 10.66.0.2/32
+[peer b]
+Protection = pq+otp
+KeyID = x
+PresharedKey = psk
+"""
     together = b"[interface]\nPool=10.0.0.0/8,10.1.0.0/16,::/99,fd00::/31\nTable=off\nKillSwitch=yes\nUser=7\nDNS=-a,..\nPostUp=\n"
     seed("config", "server", server.encode())
     seed("config", "client", client.encode())
+    seed("config", "pads", pads.encode())
     seed("config", "together", together)
     seed("config", "whole", whole.encode())
     seed("config", "mistakes", b"[peer]\nKeyId=x\nMtu = 99999999999\n[interface\n= 1\n\x00\xff[peer a b]\nAddress=1.2.3.4/99\n")
