@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+import pads
 import wait
 from ethernet import BROADCAST, Leaf, Wire, dhcp, everywhere, frame, mac_of, passes
 from program import IS_SANITISED, identity
@@ -77,6 +78,27 @@ def test_the_session_waits_for_its_first_frame(lab):
         with Wire(lab.server) as receiver:
             client.wait_for_session()
             wait.until(lambda: receiver.has(b"the first one"), "it has come", 20)
+
+
+@pytest.mark.parametrize("protection", ["otp", "pq+otp"])
+def test_frames_under_a_pad(lab, protection):
+    """What protects the frames makes no difference to them; full ones are still one datagram each."""
+    first = pads.make(lab.folder / "server.pad", 32 * MIB)
+    second = pads.copy(first, lab.folder / "client.pad")
+    key = {"PrivateKey": None} if protection == "otp" else {}
+    server = lab.program(
+        lab.server, [pads.peer(lab, lab.client, first, None, protection, **NO_IPS)], **LAYER2 | {"Listen": "10666"} | key
+    )
+    client = lab.program(lab.client, [pads.peer(lab, lab.server, second, 4, protection, **NO_IPS)], **LAYER2 | key)
+    for program in (server, client):
+        program.start()
+    for program in (client, server):
+        program.wait_for_session()
+    ping_both_ways(lab)
+    transfer(lab.client, lab.server, lab.server.inner(4), 4 * MIB)
+    transfer(lab.server, lab.client, lab.client.inner(6), 4 * MIB)
+    assert ping(lab.client, lab.server.inner(4), 3, 3000) == 3
+    assert server.peer()["stations"] == 1
 
 
 # ---- bridges ----
