@@ -269,6 +269,34 @@ def test_both_ends_have_an_endpoint(lab):
     assert "client.pad" in said and "Endpoint" in said
 
 
+@pytest.mark.parametrize(
+    "ours, theirs", [("pq+otp", "pq"), ("pq", "pq+otp"), ("pq", "none"), ("none", "pq"), ("otp", "pq+otp"), ("pq+otp", "otp")]
+)
+def test_ends_that_want_different_protection(lab, ours, theirs):
+    """Nobody steps down, and somebody says why. none: pq without a pad."""
+    server, client = pads.pair(lab, "pq+otp", start=False)
+    for program, wanted in ((server, ours), (client, theirs)):
+        section = program.peers[0]
+        section["Protection"] = "pq" if wanted == "none" else wanted
+        if wanted == "none":
+            section["Pad"] = None
+        if wanted == "otp":
+            section["KeyID"] = None
+        program.write()
+        program.start()
+
+    def is_told():
+        return client.peer()["reject_reason"] or "another pad" in client.log() or "does not answer" in client.log()
+
+    wait.until(is_told, "the client knows that it is refused", 60)
+    assert not answers(lab.client, lab.server.inner(4))
+    assert not answers(lab.server, lab.client.inner(4))
+    for program in (server, client):
+        assert program.peer()["state"] != "established", program.describe()
+    if "otp" not in (ours, theirs):
+        assert re.search("pad|Protection", client.peer()["reject_reason"]), client.peer()["reject_reason"]
+
+
 # ---- a pad that is burned ----
 
 
