@@ -9,6 +9,7 @@
 #define STRETCH_LATE (30 * USEC_PER_SEC) /* as slowly: half */
 #define AHEAD_MIN ((uint64_t)128 << 10)
 #define PIECE ((size_t)256 << 10)       /* read at once: a multiple of a block */
+#define LEAD AHEAD_MIN                  /* so far in front of lanes that do not wait */
 #define GARBAGE_MIN ((uint64_t)1 << 20) /* settling waits for all lanes: not for less, while it is busy */
 #define RECORD_EVERY (5 * USEC_PER_SEC)
 #define RECORD_BYTES ((uint64_t)1 << 20)
@@ -99,8 +100,13 @@ static bool feed_send(struct pad *p, bool *ret_moved)
 	uint64_t next = supply_next(p->send), share = atomic_load(&p->share);
 	*ret_moved |= next != p->send_pace.used;
 	pace(&p->send_pace, next, PAD_SEND_RING - 2 * GARBAGE_MIN);
-	clear_behind(p, p->send, next, !*ret_moved);
+	if (next > supply_loaded(p->send)) { /* lanes have read for themselves */
+		clear_behind(p, p->send, next, true);
+		next = supply_next(p->send);
+		supply_jump(p->send, earlier(next + LEAD, share > next ? share : next));
+	}
 	bool is_good = read_ahead(p, p->send, p->options.role, earlier(next + p->send_pace.ahead, share));
+	clear_behind(p, p->send, next, !*ret_moved);
 	/* Half of what is ready may be used before it is looked at again. */
 	uint64_t ready = earlier(supply_loaded(p->send), p->ledger.sent);
 	atomic_store(&p->wake_send, ready > next ? next + (ready - next) / 2 : next);
@@ -117,8 +123,8 @@ static bool feed_receive(struct pad *p, bool *ret_moved)
 		clear_behind(p, p->receive, head, true);
 		supply_jump(p->receive, head);
 	}
-	clear_behind(p, p->receive, head > PAD_WINDOW ? head - PAD_WINDOW : 0, false);
 	bool is_good = read_ahead(p, p->receive, role, earlier(head + p->receive_pace.ahead, share));
+	clear_behind(p, p->receive, head > PAD_WINDOW ? head - PAD_WINDOW : 0, false);
 	uint64_t loaded = supply_loaded(p->receive);
 	atomic_store(&p->wake_receive, loaded > head ? head + (loaded - head) / 2 : head + AHEAD_MIN);
 	return is_good;

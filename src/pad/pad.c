@@ -261,6 +261,22 @@ enum err pad_take(struct pad *p, size_t len, bool is_control, struct pad_stretch
 	return OK;
 }
 
+/* Who feeds the memory does not come to run as soon as it should: rather a system call than a packet lost. */
+enum err pad_take_reading(struct pad *p, size_t len, bool is_control, uint8_t *buffer, struct pad_stretch *ret)
+{
+	enum err err = pad_take(p, len, is_control, ret);
+	if (err != ERR_AGAIN)
+		return err;
+	uint64_t end = atomic_load_explicit(&p->share, memory_order_acquire);
+	if (!is_control && end > PAD_SPARE)
+		end -= PAD_SPARE;
+	if (supply_take_unread(p->send, len, end, &ret->position) != OK)
+		return ERR_AGAIN;
+	ret->offset = pad_offset(&p->layout, p->options.role, ret->position);
+	ret->bytes = buffer;
+	return pad_read_walk(p, p->options.role, ret->position, buffer, len);
+}
+
 const uint8_t *pad_peek(const struct pad *p, size_t len, uint64_t *ret_position)
 {
 	*ret_position = supply_next(p->send);

@@ -60,6 +60,9 @@ struct pad_stretch {
  * has seen: nothing is sent any more.
  */
 enum err pad_take(struct pad *p, size_t len, bool is_control, struct pad_stretch *ret);
+/* The same; what is not in memory yet is read into `buffer`, which has room for `len`. ERR_IO, too: those bytes are
+ * lost. */
+enum err pad_take_reading(struct pad *p, size_t len, bool is_control, uint8_t *buffer, struct pad_stretch *ret);
 /* The `len` bytes that pad_take would give now, if no other lane is quicker, to see how many are needed
  * (MaxZeroRun); NULL: not in memory. Not to be used as key before they have been taken. */
 const uint8_t *pad_peek(const struct pad *p, size_t len, uint64_t *ret_position);

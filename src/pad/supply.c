@@ -12,7 +12,8 @@ struct supply {
 	_Atomic uint64_t next;          /* lanes' */
 	_Atomic uint64_t limit;         /* of takes: allowed and in memory */
 	_Atomic uint64_t floor, loaded; /* in memory: [floor, loaded) */
-	uint64_t allowed, recycled;     /* the feeder's */
+	_Atomic uint64_t allowed;
+	uint64_t recycled; /* the feeder's */
 };
 
 enum err supply_new(struct supply **ret, uint64_t size, uint64_t position)
@@ -27,7 +28,8 @@ enum err supply_new(struct supply **ret, uint64_t size, uint64_t position)
 		return ERR_NOMEM;
 	}
 	supply_jump(s, position);
-	s->allowed = position;
+	atomic_store(&s->next, position);
+	atomic_store(&s->allowed, position);
 	*ret = s;
 	return OK;
 }
@@ -61,12 +63,28 @@ enum err supply_take(struct supply *s, size_t len, uint64_t end, uint64_t *ret_p
 	do {
 		if (position + len > end)
 			return ERR_FULL;
-		if (position + len > atomic_load_explicit(&s->limit, memory_order_acquire))
+		/* In this order, as in supply_at: after a jump there is nothing in memory below its floor. */
+		if (position + len > atomic_load_explicit(&s->limit, memory_order_acquire) ||
+			position < atomic_load_explicit(&s->floor, memory_order_acquire))
 			return ERR_AGAIN;
 	} while (!atomic_compare_exchange_weak_explicit(
 		&s->next, &position, position + len, memory_order_relaxed, memory_order_relaxed));
 	*ret_position = position;
 	*ret_bytes = s->ring + (position & (s->size - 1));
+	return OK;
+}
+
+enum err supply_take_unread(struct supply *s, size_t len, uint64_t end, uint64_t *ret_position)
+{
+	uint64_t position = atomic_load_explicit(&s->next, memory_order_relaxed);
+	do {
+		if (position + len > end)
+			return ERR_FULL;
+		if (position + len > atomic_load_explicit(&s->allowed, memory_order_acquire))
+			return ERR_AGAIN;
+	} while (!atomic_compare_exchange_weak_explicit(
+		&s->next, &position, position + len, memory_order_relaxed, memory_order_relaxed));
+	*ret_position = position;
 	return OK;
 }
 
@@ -97,14 +115,14 @@ uint64_t supply_floor(const struct supply *s)
 
 static void set_limit(struct supply *s)
 {
-	uint64_t loaded = supply_loaded(s);
-	atomic_store_explicit(&s->limit, loaded < s->allowed ? loaded : s->allowed, memory_order_release);
+	uint64_t loaded = supply_loaded(s), allowed = atomic_load_explicit(&s->allowed, memory_order_relaxed);
+	atomic_store_explicit(&s->limit, loaded < allowed ? loaded : allowed, memory_order_release);
 }
 
 void supply_allow(struct supply *s, uint64_t limit)
 {
-	if (limit > s->allowed)
-		s->allowed = limit;
+	if (limit > atomic_load_explicit(&s->allowed, memory_order_relaxed))
+		atomic_store_explicit(&s->allowed, limit, memory_order_release);
 	set_limit(s);
 }
 
@@ -147,7 +165,6 @@ void supply_jump(struct supply *s, uint64_t position)
 {
 	atomic_store(&s->limit, 0);
 	atomic_store(&s->floor, position);
-	atomic_store(&s->next, position);
 	atomic_store(&s->loaded, position);
 	s->recycled = position;
 }

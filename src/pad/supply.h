@@ -27,6 +27,9 @@ void supply_free(struct supply *s); /* wipes; NULL is fine */
  * allowed yet.
  */
 enum err supply_take(struct supply *s, size_t len, uint64_t end, uint64_t *ret_position, const uint8_t **ret_bytes);
+/* The same of what is allowed but perhaps not in memory: `ret_position` alone. Nothing further on is taken from memory
+ * before the feeder has gone ahead of it (supply_jump). */
+enum err supply_take_unread(struct supply *s, size_t len, uint64_t end, uint64_t *ret_position);
 /* Bytes at a position, if they are in memory; else NULL. */
 const uint8_t *supply_at(const struct supply *s, uint64_t position, size_t len);
 
@@ -46,5 +49,6 @@ void supply_discard(struct supply *s, uint64_t position);
 void supply_recycle(struct supply *s);
 /* Bytes that have been discarded and not yet recycled. */
 uint64_t supply_garbage(const struct supply *s);
-/* Empty, and going on at `position`. After supply_discard of everything, settling, and supply_recycle. */
+/* Empty, and going on at `position`, further on. After supply_discard of everything, settling, and supply_recycle. What
+ * is taken next stays. */
 void supply_jump(struct supply *s, uint64_t position);

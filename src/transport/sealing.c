@@ -25,18 +25,18 @@ static size_t span_ahead(struct pad *pad, size_t head, size_t len, uint64_t *ret
 
 /* `head` bytes and a mask for `len`. What another lane took between looking and taking is looked at again; the bytes
  * taken in vain are lost. */
-static enum err take(
-	struct pad *pad, size_t head, size_t len, bool is_control, struct pad_stretch *ret, size_t *ret_span)
+static enum err take(const struct sealing *s, struct pad *pad, size_t head, size_t len, bool is_control,
+	struct pad_stretch *ret, size_t *ret_span)
 {
 	*ret_span = len;
 	if (pad_max_zero_run(pad) == 0 || len == 0)
-		return pad_take(pad, head + len, is_control, ret);
+		return pad_take_reading(pad, head + len, is_control, s->found, ret);
 	for (;;) {
 		uint64_t position;
 		*ret_span = span_ahead(pad, head, len, &position);
 		if (*ret_span == 0)
 			*ret_span = len; /* to learn why, and to wake who fills it */
-		enum err err = pad_take(pad, head + *ret_span, is_control, ret);
+		enum err err = pad_take_reading(pad, head + *ret_span, is_control, s->found, ret);
 		if (err != OK)
 			return err;
 		if (onetime_span(ret->bytes + head, *ret_span, len, pad_max_zero_run(pad)) == *ret_span)
@@ -70,7 +70,7 @@ static enum err seal_onetime(
 	size_t span;
 	if (keys_is_retired(keys))
 		return ERR_STATE;
-	enum err err = take(pad, ONETIME_KEY_LEN, frames, is_control, &stretch, &span);
+	enum err err = take(s, pad, ONETIME_KEY_LEN, frames, is_control, &stretch, &span);
 	if (err != OK)
 		return err;
 	struct onetime o = {.receiver = keys_remote_index(keys),
@@ -91,7 +91,7 @@ static enum err seal_masked(
 	uint8_t *prefix = datagram + DATA_HEADER_LEN;
 	if (keys_is_retired(keys))
 		return ERR_STATE;
-	enum err err = frames ? take(pad, 0, frames, is_control, &stretch, &span) : OK;
+	enum err err = frames ? take(s, pad, 0, frames, is_control, &stretch, &span) : OK;
 	if (err != OK)
 		return err;
 	le64_put(prefix, stretch.offset);

@@ -20,6 +20,7 @@ struct sim_link *sim_link_new(struct world *w, uint64_t number)
 	random_fill(&content, l->bytes, SIM_PAD_SIZE);
 	l->burns = random_chance(&l->random, 300);
 	l->max_zero_run = random_chance(&l->random, 200) ? 1 : 0;
+	l->is_lazy = random_chance(&l->random, 300);
 	l->crashes = random_chance(&l->random, 300);
 	for (int i = 0; i < 2; i++) {
 		l->ends[i] = (struct sim_end){.link = l, .role = i ? PAD_INITIATOR : PAD_RESPONDER};
@@ -112,7 +113,8 @@ static void on_wake(void *context)
 	struct sim_end *end = context;
 	struct world *w = end->link->world;
 	if (end->pad)
-		world_at(w, w->now + random_below(&end->link->random, 3000), serve, end, NULL);
+		world_at(w, w->now + random_below(&end->link->random, end->link->is_lazy ? 3000000 : 3000), serve, end,
+			NULL);
 }
 
 /* ---- life ---- */
@@ -175,50 +177,51 @@ static struct poly1305 *tags(void)
 }
 
 /* As the receiver would read it, but with the pad as it was made. */
-static void check_data(struct sim_link *l, const struct sim_end *from, const struct datagram *d)
+static bool check_data(struct sim_link *l, const struct sim_end *from, const struct datagram *d)
 {
 	static uint8_t walk[3 * 65536];
 	uint64_t position, hash = hash_of(d);
 	size_t n, have = 0;
 	if (!pad_position(&l->layout, from->role, le64_get(d->data + 8), &position))
-		return;
+		return false;
 	uint64_t end = l->layout.n_blocks * PAD_BLOCK;
 	for (; have < sizeof walk && position + have < end; have++)
 		walk[have] = l->bytes[pad_offset(&l->layout, from->role, position + have)];
 	if (have < ONETIME_KEY_LEN || onetime_check(tags(), walk, d->data, d->len, &n) != OK)
-		return; /* another link's */
+		return false; /* another link's */
 	size_t span = n ? onetime_span(walk + ONETIME_KEY_LEN, have - ONETIME_KEY_LEN, n, l->max_zero_run) : 0;
 	if (n && !span)
 		world_fail(l->world, "host %u sends more than its pad has", from->host->number);
 	l->datagrams++;
 	for (size_t i = 0; i < ONETIME_KEY_LEN + span; i++)
 		use(l, from, pad_offset(&l->layout, from->role, position + i), hash);
+	return true;
 }
 
 /* The slot's bytes for one direction: used by the bytes of one datagram, however often that is sent. */
-static void check_hello(struct sim_link *l, const struct sim_end *from, const struct datagram *d, bool is_welcome)
+static bool check_hello(struct sim_link *l, const struct sim_end *from, const struct datagram *d, bool is_welcome)
 {
 	struct hello hello;
 	enum err err = is_welcome ? welcome_parse(&hello, d->data, d->len) : hello_parse(&hello, d->data, d->len);
 	if (err != OK || hello.slot >= l->layout.n_slots)
-		return;
+		return false;
 	const uint8_t *slot = l->bytes + pad_slot_offset(hello.slot);
 	struct poly1305 *mac = tags();
 	err = is_welcome ? welcome_open(mac, slot, d->data, d->len, &hello)
 			 : hello_open(mac, slot, d->data, d->len, &hello);
 	if (err != OK)
-		return; /* another link's */
+		return false; /* another link's */
 	uint64_t first = pad_slot_offset(hello.slot) + (is_welcome ? 96 : 0), hash = hash_of(d);
 	for (uint64_t i = 0; i < 96; i++)
 		use(l, from, first + i, hash);
+	return true;
 }
 
-void sim_link_check(struct sim_link *l, const struct sim_end *from, const struct datagram *d)
+bool sim_link_check(struct sim_link *l, const struct sim_end *from, const struct datagram *d)
 {
 	if (d->len == 0 || !from->pad)
-		return;
-	if (d->data[0] == MSG_PAD_DATA && d->len >= DATA_OVERHEAD)
-		check_data(l, from, d);
-	else if (d->data[0] == MSG_PAD_HELLO || d->data[0] == MSG_PAD_WELCOME)
-		check_hello(l, from, d, d->data[0] == MSG_PAD_WELCOME);
+		return false;
+	if (d->data[0] == MSG_PAD_DATA)
+		return d->len >= DATA_OVERHEAD && check_data(l, from, d);
+	return check_hello(l, from, d, d->data[0] == MSG_PAD_WELCOME);
 }

@@ -34,6 +34,7 @@ struct sim_link {
 	struct sim_end ends[2]; /* the responder's, the initiator's */
 	uint8_t max_zero_run;
 	bool burns, crashes; /* while it writes its ledger */
+	bool is_lazy;        /* what fills memory comes late */
 	uint64_t datagrams;
 };
 
@@ -45,5 +46,5 @@ struct pad *sim_end_start(struct sim_end *end, struct host *host);
 /* It ends, and nobody uses the pad any more. */
 void sim_end_stop(struct sim_end *end, bool politely);
 
-/* A host has sent a datagram: is it one of this end's, and does it use pad that another has used? */
-void sim_link_check(struct sim_link *l, const struct sim_end *from, const struct datagram *d);
+/* A host has sent a datagram: is it one of this end's (else false), and does it use pad that another has used? */
+bool sim_link_check(struct sim_link *l, const struct sim_end *from, const struct datagram *d);

@@ -47,19 +47,29 @@ static void traffic(void *context, void *owned)
 	world_at(&s->world, s->world.now + pause, traffic, t, NULL);
 }
 
+/* Which pad made it? */
+static void check_pads(struct scenario *s, uint32_t node, const struct datagram *d)
+{
+	bool is_known = false;
+	for (uint32_t i = 0; i < s->n_hosts; i++)
+		for (int end = 0; s->links[i] && end < 2; end++)
+			if (s->links[i]->ends[end].host && s->links[i]->ends[end].host->node == node)
+				is_known |= sim_link_check(s->links[i], &s->links[i]->ends[end], d);
+	if (!is_known)
+		world_fail(
+			&s->world, "host %u sends a datagram of type %u that was made with no pad", node, d->data[0]);
+}
+
 static bool tap(void *context, uint32_t node, const struct datagram *d)
 {
 	struct scenario *s = context;
 	char to[ADDR_TEXT_LEN];
-	if (s->world.is_verbose && d->len && d->data[0] != MSG_DATA &&
-		d->data[0] != MSG_PAD_DATA)
+	if (s->world.is_verbose && d->len && d->data[0] != MSG_DATA && d->data[0] != MSG_PAD_DATA)
 		world_log(&s->world, "host %u: handshake datagram, type %u, part %u, %zu bytes to %s", node, d->data[0],
 			d->data[2], d->len, addr_format(&d->to, to));
 	observer_sent(&s->observer, node, d);
-	for (uint32_t i = 0; i < s->n_hosts; i++)
-		for (int end = 0; s->links[i] && end < 2; end++)
-			if (s->links[i]->ends[end].host && s->links[i]->ends[end].host->node == node)
-				sim_link_check(s->links[i], &s->links[i]->ends[end], d);
+	if (d->len && (d->data[0] == MSG_PAD_DATA || d->data[0] == MSG_PAD_HELLO || d->data[0] == MSG_PAD_WELCOME))
+		check_pads(s, node, d);
 	return attacker_tap(&s->attacker, node, d);
 }
 
