@@ -140,6 +140,7 @@ static bool burn(struct pad *p, enum pad_role role, uint64_t *mark, uint64_t end
 		return false;
 	if (end > *mark + BURN_MAX)
 		end = *mark + BURN_MAX;
+	p->medium.settle(p->medium.context); /* lanes that took it before may still be reading it from the file */
 	if (pad_burn_walk(p, role, *mark, end) != OK) {
 		(void)snprintf(p->fault, sizeof p->fault,
 			"used pad cannot be burned: is its file or disk read-only, or the disk failing?");
@@ -149,13 +150,14 @@ static bool burn(struct pad *p, enum pad_role role, uint64_t *mark, uint64_t end
 	return true;
 }
 
-/* Only what the ledger has on disk as used: burned bytes must never be taken for key. */
+/* Only what the ledger has on disk as used, and what has been taken, which may end before the memory begins: burned
+ * bytes must never be taken for key. */
 static bool burn_used(struct pad *p, bool is_idle)
 {
 	if (!p->options.burns || !p->medium.burn)
 		return false;
 	struct ledger next = p->ledger;
-	uint64_t sent = earlier(supply_floor(p->send), next.sent);
+	uint64_t sent = earlier(earlier(supply_floor(p->send), supply_next(p->send)), next.sent);
 	uint64_t received = next.received > PAD_WINDOW ? next.received - PAD_WINDOW : 0;
 	bool did = burn(p, p->options.role, &next.burned_sent, sent, is_idle);
 	did |= burn(p, pad_role_other(p->options.role), &next.burned_received, received, is_idle);

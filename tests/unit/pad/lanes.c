@@ -48,12 +48,13 @@ static bool is_right(const struct pad_stretch *stretch, size_t len)
 static void *run_lane(void *context)
 {
 	struct seeded seed = {(uintptr_t)context};
-	uint8_t buffer[5000];
+	uint8_t buffer[5000], own[5000];
 	for (enum err err = OK; err != ERR_FULL;) {
 		struct pad_stretch stretch, found;
 		size_t len = 1 + seeded_below(&seed, sizeof buffer);
 		pthread_rwlock_rdlock(&crowd.section);
-		err = pad_take(crowd.sends, len, false, &stretch);
+		err = seeded_chance(&seed, 50) ? pad_take(crowd.sends, len, false, &stretch)
+					       : pad_take_reading(crowd.sends, len, false, own, &stretch);
 		if (err == OK) {
 			crowd.wrong += !is_right(&stretch, len);
 			if (pad_find(crowd.receives, stretch.offset, len, buffer, &found) == OK) {

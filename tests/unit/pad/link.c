@@ -124,8 +124,9 @@ static void post(struct link *l, struct end *to, const struct message *m)
 static bool send_in_session(struct link *l, struct end *e, struct message *m, bool is_control)
 {
 	struct pad_stretch stretch;
-	enum err err = pad_take(e->pad, m->len, is_control, &stretch);
-	assert_true(err == OK || err == ERR_AGAIN || err == ERR_FULL);
+	enum err err = seeded_chance(&l->seed, 50) ? pad_take(e->pad, m->len, is_control, &stretch)
+						   : pad_take_reading(e->pad, m->len, is_control, l->buffer, &stretch);
+	assert_true(err == OK || err == ERR_AGAIN || err == ERR_FULL || err == ERR_IO);
 	l->full += err == ERR_FULL;
 	if (err != OK)
 		return false;

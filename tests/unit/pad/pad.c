@@ -331,6 +331,13 @@ static void test_a_slot_is_accepted_once_and_in_order(void **state)
 	assert_memory_equal(bytes, l.bytes + pad_slot_offset(4), PAD_SLOT_LEN);
 	assert_non_null(pad_look_at_slot(responder, 4 + PAD_HELLO_WINDOW));
 	assert_null(pad_look_at_slot(responder, 5 + PAD_HELLO_WINDOW));
+	assert_err(pad_read_far_slot(responder, 4 + PAD_HELLO_WINDOW, bytes), ERR_NOT_FOUND); /* not far */
+	assert_err(pad_read_far_slot(responder, 4, bytes), ERR_NOT_FOUND);
+	assert_err(pad_read_far_slot(responder, 5 + PAD_HELLO_WINDOW, bytes), OK);
+	assert_memory_equal(bytes, l.bytes + pad_slot_offset(5 + PAD_HELLO_WINDOW), PAD_SLOT_LEN);
+	assert_err(pad_read_far_slot(responder, l.layout.n_slots - 1, bytes), OK);
+	assert_err(pad_read_far_slot(responder, l.layout.n_slots, bytes), ERR_NOT_FOUND);
+	assert_err(pad_read_far_slot(responder, UINT32_MAX, bytes), ERR_NOT_FOUND);
 	link_restart(&l, &l.ends[0], true);
 	link_restart(&l, &l.ends[1], true);
 	assert_null(pad_look_at_slot(l.ends[0].pad, 4));
@@ -691,6 +698,46 @@ static void test_burning_takes_what_was_used_and_nothing_else(void **state)
 	link_done(&l);
 }
 
+/* Lanes outrun the memory after a pause, and what they read for themselves is never burned before. */
+static void test_lanes_that_outrun_the_memory_get_what_the_pad_holds(void **state)
+{
+	(void)state;
+	struct link l;
+	struct pad_stretch stretch;
+	static uint8_t buffer[10000];
+	link_init(&l, 14, 40 * MIB, true);
+	connect_ends(&l);
+	struct end *e = &l.ends[0];
+	uint64_t read = 0, next = 0;
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 60; i++) { /* haste: long stretches are reserved */
+			link_take(&l, e, 15000, false);
+			link_take(&l, e, 15000, false);
+			link_serve(&l, e, USEC_PER_SEC / 100);
+		}
+		for (int i = 0; i < 40; i++) /* a pause: little is read ahead */
+			link_serve(&l, e, 10 * USEC_PER_SEC);
+		for (int i = 0; i < 300; i++) {
+			enum err err = pad_take_reading(e->pad, sizeof buffer, false, buffer, &stretch);
+			assert_true(err == OK || err == ERR_AGAIN);
+			if (err == OK) {
+				assert_true(stretch.position >= next);
+				next = stretch.position + sizeof buffer;
+				read += stretch.bytes == buffer;
+				for (size_t k = 0; k < sizeof buffer; k++)
+					if (stretch.bytes[k] != l.bytes[stretch.offset + k])
+						fail_msg("round %d: position %llu is not what the pad holds", round,
+							(unsigned long long)stretch.position + k);
+			}
+			if (i % 30 == 29)
+				for (int k = 0; k < 3; k++)
+					link_serve(&l, e, USEC_PER_SEC);
+		}
+	}
+	assert_true(read > 10); /* otherwise it has shown nothing */
+	link_done(&l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -712,6 +759,7 @@ int main(void)
 		cmocka_unit_test(test_what_does_not_fit_is_refused),
 		cmocka_unit_test(test_the_first_offset_is_kept),
 		cmocka_unit_test(test_a_ledger_that_cannot_be_written_stops_the_sending),
+		cmocka_unit_test(test_lanes_that_outrun_the_memory_get_what_the_pad_holds),
 		cmocka_unit_test(test_burning_takes_what_was_used_and_nothing_else),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
