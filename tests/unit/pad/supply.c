@@ -82,6 +82,33 @@ static void test_nothing_is_taken_before_it_is_there_and_allowed(void **state)
 	supply_free(NULL);
 }
 
+/* The feeder begins in front of lanes that have read for themselves: what lies between is in nobody's memory, and must
+ * not be taken for zeros. */
+static void test_what_a_jump_left_out_is_not_taken_from_memory(void **state)
+{
+	(void)state;
+	uint64_t position;
+	struct supply *s = new_supply(0);
+	supply_allow(s, 9000);
+	assert_int_equal(fill(s, 1000), 1000);
+	assert_err(take(s, 900, FAR, 0), OK);
+	assert_err(supply_take_unread(s, 4100, FAR, &position), OK);
+	assert_int_equal(position, 900);
+	supply_discard(s, 1000);
+	supply_recycle(s);
+	supply_jump(s, 6000);
+	assert_int_equal(supply_next(s), 5000);
+	assert_int_equal(fill(s, 1000), 1000);
+	assert_err(take(s, 500, FAR, 0), ERR_AGAIN);
+	assert_err(take(s, 1500, FAR, 0), ERR_AGAIN); /* its end is in memory, its beginning is not */
+	assert_err(supply_take_unread(s, 1000, 5999, &position), ERR_FULL);
+	assert_err(supply_take_unread(s, 4001, FAR, &position), ERR_AGAIN); /* not allowed */
+	assert_err(supply_take_unread(s, 1000, FAR, &position), OK);
+	assert_int_equal(position, 5000);
+	assert_err(take(s, 1000, FAR, 6000), OK);
+	supply_free(s);
+}
+
 static void test_bytes_are_found_only_where_they_are(void **state)
 {
 	(void)state;
@@ -143,6 +170,37 @@ static void test_it_goes_on_elsewhere_with_nothing_of_before(void **state)
 	assert_null(supply_at(s, 5 * RING + 77, 1));
 	assert_int_equal(fill(s, 100), 100);
 	assert_true(is_right(supply_at(s, 5 * RING + 77, 100), 5 * RING + 77, 100));
+	supply_free(s);
+}
+
+static void test_what_is_taken_unread_is_taken_once_too(void **state)
+{
+	(void)state;
+	struct supply *s = new_supply(0);
+	uint64_t position = 0;
+	supply_allow(s, 2000);
+	assert_err(supply_take_unread(s, 2001, FAR, &position), ERR_AGAIN); /* not allowed */
+	assert_err(supply_take_unread(s, 50, 49, &position), ERR_FULL);
+	assert_err(supply_take_unread(s, 100, FAR, &position), OK);
+	assert_int_equal(position, 0);
+	assert_int_equal(fill(s, 500), 500);
+	assert_err(take(s, 10, FAR, 100), OK); /* memory has caught up */
+	assert_err(supply_take_unread(s, 600, FAR, &position), OK);
+	assert_int_equal(position, 110);
+	assert_err(take(s, 10, FAR, 0), ERR_AGAIN);
+	/* The memory goes ahead; what lies before it is still taken unread, and never from it. */
+	supply_discard(s, 500);
+	supply_recycle(s);
+	supply_jump(s, 900);
+	assert_int_equal(fill(s, 3000), 3000);
+	assert_int_equal(supply_next(s), 710);
+	assert_err(take(s, 10, FAR, 0), ERR_AGAIN);
+	assert_err(take(s, 200, FAR, 0), ERR_AGAIN); /* across its floor */
+	assert_err(supply_take_unread(s, 200, FAR, &position), OK);
+	assert_int_equal(position, 710);
+	assert_err(take(s, 10, FAR, 910), OK);
+	assert_err(take(s, 1081, FAR, 0), ERR_AGAIN);
+	assert_err(take(s, 1080, FAR, 920), OK);
 	supply_free(s);
 }
 
@@ -309,9 +367,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nothing_is_taken_before_it_is_there_and_allowed),
+		cmocka_unit_test(test_what_a_jump_left_out_is_not_taken_from_memory),
 		cmocka_unit_test(test_bytes_are_found_only_where_they_are),
 		cmocka_unit_test(test_what_was_discarded_is_wiped),
 		cmocka_unit_test(test_it_goes_on_elsewhere_with_nothing_of_before),
+		cmocka_unit_test(test_what_is_taken_unread_is_taken_once_too),
 		cmocka_unit_test(test_random_use_agrees_with_counters),
 		cmocka_unit_test(test_threads_take_disjoint_ranges),
 		cmocka_unit_test(test_eager_threads_take_disjoint_ranges),
