@@ -148,9 +148,9 @@ def kill_round(kills, number):
     lab = Lab()
     try:
         lab.cut_outside()
-        server, client = pads.pair(
-            lab, size=16 * MIB + kills * PER_KILL, start=False, server={"Burn": "yes" if number % 2 else "no"}
-        )
+        burns = {"Burn": "yes" if number % 2 else "no"}
+        server, client = pads.pair(lab, size=16 * MIB + kills * PER_KILL, start=False, both=burns)
+        # Before they start: burning changes the files.
         proof = Proof((lab.folder / "server.pad").read_bytes())
         up = Capture(lab.middle, "h2", lab.folder / "up.pcap", "udp port 10666 and inbound")
         down = Capture(lab.middle, "h1", lab.folder / "down.pcap", "udp port 10666 and inbound")
