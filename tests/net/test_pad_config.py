@@ -1,11 +1,13 @@
 """One-time pads as people set them up: files, folders, and what is wrong with them."""
 
+import contextlib
 import os
 import pathlib
 import pwd
 import re
 import shutil
 import struct
+import subprocess
 import tempfile
 
 import pytest
@@ -55,6 +57,29 @@ def test_two_hosts_with_one_pad(lab, protection, words):
         assert 0 < figures[f"jorm_peer_pad_{name}_bytes"] <= 8 * MIB
     assert figures["jorm_peer_pad_slots_left"] == pads.of(server)["slots_left"] > 0
     assert figures["jorm_peer_pad_usable"] == 1
+
+
+@pytest.mark.parametrize("protection", ["otp", "pq+otp"])
+def test_ethernet_under_a_pad(lab, protection):
+    server, client = pads.pair(lab, protection, both={"Layer": "2"}, start=False)
+    for program in (server, client):
+        program.peers[0]["AllowedIPs"] = None
+        program.write()
+        program.start()
+    client.wait_for_session()
+    ping_both_ways(lab)
+    ping_both_ways(lab, size=4000)
+    transfer(lab.server, lab.client, lab.client.inner(4), MIB)
+
+
+@pytest.mark.parametrize("padding", ["none", "random", "buckets"])
+def test_padding_costs_no_pad(lab, padding):
+    server, client = pads.pair(lab, both={"Padding": padding})
+    ping_both_ways(lab)
+    before = pads.of(client)["sent"]
+    assert ping(lab.client, lab.server.inner(4), 100, 100) == 100
+    used = pads.of(client)["sent"] - before
+    assert 100 * 128 < used < 100 * (128 + 34 + 40), used
 
 
 # ---- a folder of pads ----
@@ -297,6 +322,43 @@ def test_ends_that_want_different_protection(lab, ours, theirs):
         assert re.search("pad|Protection", client.peer()["reject_reason"]), client.peer()["reject_reason"]
 
 
+@pytest.fixture
+def full_disk():
+    """A folder with room for little, to be filled."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="jorm-full-"))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", path], check=True)
+    yield path
+    subprocess.run(["umount", path], check=True)
+    path.rmdir()
+
+
+def fill(path):
+    with contextlib.suppress(OSError), open(path / "ballast", "wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+
+
+def test_a_full_disk(lab, full_disk):
+    """No pad is used that cannot be recorded; what has its record goes on."""
+    fill(full_disk)
+    server, client = pads.pair(lab, server={"StateDirectory": full_disk}, start=False)
+    said = server.fail()
+    assert "make room" in said and ".ledger" in said
+    (full_disk / "ballast").unlink()
+    server.start()
+    client.start()
+    client.wait_for_session()
+    fill(full_disk)
+    transfer(lab.server, lab.client, lab.client.inner(4), 2 * MIB)
+    ping_both_ways(lab)
+    used = pads.of(server)["sent"]
+    assert pads.of(server)["fault"] is None
+    server.stop()
+    (full_disk / "ballast").unlink()
+    server.start()
+    assert pads.of(server)["sent"] >= used
+
+
 # ---- a pad that is burned ----
 
 
@@ -510,6 +572,27 @@ def test_keys_cannot_be_added_where_there_is_none(lab):
     server.start()
     done = server.cli("peer", "add", server.path, "x", identity(9).key_id, check=False)
     assert done.returncode == 1 and "PrivateKey" in done.stderr, done.stderr
+
+
+def test_a_key_comes_and_goes(lab):
+    """A host with pads alone gets a key and a peer for it, and gives both up again; its pad's link does not notice."""
+    server, client = pads.pair(lab)
+    third = lab.join("third", 3)
+    other = lab.program(third, [lab.peer(lab.server, 4)])
+    other.start()
+    server.interface["PrivateKey"] = identity(1).private
+    server.peers.append(lab.peer(third))
+    server.write()
+    server.cli("reload", server.path)
+    wait.until(lambda: answers(third, lab.server.inner(4)), "the third host gets in", 60)
+    assert server.peer(1)["protection"] == "AEAD"
+    server.interface["PrivateKey"] = None
+    server.peers.pop()
+    server.write()
+    server.cli("reload", server.path)
+    wait.until(lambda: not answers(third, lab.server.inner(4)), "it is out", 30)
+    ping_both_ways(lab)
+    assert client.status()["handshakes"]["established"] == 1
 
 
 # ---- the sandbox ----
