@@ -33,14 +33,14 @@ void padlink_stop_calling(struct peer *p)
 	p->padlink->call = NULL;
 }
 
-static struct hello_marks marks_on_wire(struct engine *e, const struct pad_marks *m, enum hello_status status)
+static struct hello_marks marks_on_wire(const struct pad_marks *m, enum hello_status status, const uint8_t *random)
 {
 	struct hello_marks ret = {.sent = m->sent,
 		.received = m->received,
 		.boundary = m->boundary,
 		.status = (uint8_t)status,
 		.max_zero_run = m->max_zero_run};
-	rng_fill(&e->rng, ret.random, sizeof ret.random);
+	memcpy(ret.random, random, sizeof ret.random);
 	return ret;
 }
 
@@ -69,7 +69,8 @@ static enum err make_hello(struct peer *p, struct pad_call *call)
 	struct hello hello = {.sender = call->index};
 	struct pad_marks marks = pad_marks(p->pad, true);
 	call->seen = pad_seen(p->pad);
-	hello.marks = marks_on_wire(e, &marks, HELLO_OK);
+	rng_fill(&e->rng, call->random, sizeof call->random);
+	hello.marks = marks_on_wire(&marks, HELLO_OK, call->random);
 	enum err err = pad_use_slot(p->pad, &hello.slot, call->slot);
 	if (err == OK)
 		err = hello_build(engine_control_lane(e)->sealing.mac, call->slot, &hello, call->bytes);
@@ -219,6 +220,9 @@ void padlink_on_welcome(struct peer *p, const struct event *event, usec now)
 	if (call->welcomed_at)
 		return; /* a repeat */
 	enum err err = welcome_open(engine_control_lane(e)->sealing.mac, call->slot, event->data, event->len, &welcome);
+	/* One that was made for another hello is of a time that this end has forgotten. */
+	if (err == OK && !secret_equal(welcome.marks.random, call->random, sizeof call->random))
+		err = ERR_AUTH;
 	engine_count_refusal(e, err);
 	if (err != OK || judge_welcome(p, &welcome, call, now) != OK)
 		return;
@@ -275,7 +279,9 @@ static void refuse_hello(struct peer *p, const uint8_t slot[PAD_SLOT_LEN], const
 	struct engine *e = p->engine;
 	struct pad_marks marks = pad_marks(p->pad, false);
 	struct hello welcome = {
-		.receiver = hello->sender, .slot = hello->slot, .marks = marks_on_wire(e, &marks, status)};
+		.receiver = hello->sender,
+		.slot = hello->slot,
+		.marks = marks_on_wire(&marks, status, hello->marks.random)};
 	if (welcome_build(engine_control_lane(e)->sealing.mac, slot, &welcome, p->padlink->welcome) == OK) {
 		p->padlink->has_answered = true;
 		send_to(e, to, p->padlink->welcome, PAD_WELCOME_LEN);
@@ -358,7 +364,7 @@ static void answer_hello(struct peer *p, const uint8_t slot[PAD_SLOT_LEN], const
 	struct hello welcome = {.sender = ends.local_index,
 		.receiver = hello->sender,
 		.slot = hello->slot,
-		.marks = marks_on_wire(e, &marks, HELLO_OK)};
+		.marks = marks_on_wire(&marks, HELLO_OK, hello->marks.random)};
 	if (welcome_build(engine_control_lane(e)->sealing.mac, slot, &welcome, p->padlink->welcome) != OK ||
 		session_new_pad(&s, p, &ends, now) != OK) {
 		lane_drop(engine_control_lane(e), DROP_MEMORY);
@@ -388,7 +394,7 @@ static bool is_old_hello(struct peer *p, const struct hello *hello, const struct
 	struct engine *e = p->engine;
 	struct hello opened;
 	uint8_t slot[PAD_SLOT_LEN];
-	if (pad_read_old_slot(p->pad, hello->slot, slot) != OK || !take_try(e, now))
+	if (pad_read_old_slot(p->pad, hello->slot, slot) != OK)
 		return false;
 	bool is_it = hello_open(engine_control_lane(e)->sealing.mac, slot, event->data, event->len, &opened) == OK;
 	secret_wipe(slot, sizeof slot);
@@ -413,35 +419,50 @@ static void repeat_answer(struct peer *p, const struct event *event)
 	send_to(p->engine, &event->from, p->padlink->welcome, PAD_WELCOME_LEN);
 }
 
+/* The slot that a hello names, if it may still be accepted: from memory, or from the file. */
+static bool fetch_slot(const struct pad *pad, uint32_t number, uint8_t ret[static PAD_SLOT_LEN])
+{
+	const uint8_t *slot = pad_look_at_slot(pad, number);
+	if (!slot)
+		return pad_read_far_slot(pad, number, ret) == OK;
+	memcpy(ret, slot, PAD_SLOT_LEN);
+	return true;
+}
+
+static void take_hello(struct peer *p, const uint8_t slot[static PAD_SLOT_LEN], const struct hello *hello,
+	const struct event *event, usec now)
+{
+	if (pad_accept_slot(p->pad, hello->slot) == OK)
+		answer_hello(p, slot, hello, event, now);
+	else
+		peer_notice(p, NOTICE_PAD, "%s is refused: the ledger of its pad cannot be written", p->name);
+}
+
 /* Whose hello is it? False: not this peer's. */
 static bool try_hello(struct peer *p, const struct hello *hello, const struct event *event, usec now)
 {
 	struct engine *e = p->engine;
 	struct padlink *link = p->padlink;
-	const uint8_t *slot = pad_look_at_slot(p->pad, hello->slot);
-	if (!slot) {
-		if (secret_equal(event->data, link->hello, PAD_HELLO_LEN)) {
-			if (link->has_answered)
-				repeat_answer(p, event);
-			return true;
-		}
-		if (!is_old_hello(p, hello, event, now))
-			return false;
-		lane_drop(engine_control_lane(e), DROP_REPLAY);
+	struct hello opened;
+	uint8_t slot[PAD_SLOT_LEN];
+	if (secret_equal(event->data, link->hello, PAD_HELLO_LEN)) {
+		if (link->has_answered)
+			repeat_answer(p, event);
 		return true;
 	}
-	struct hello opened;
-	if (!take_try(e, now) ||
-		hello_open(engine_control_lane(e)->sealing.mac, slot, event->data, event->len, &opened) != OK)
+	if (!take_try(e, now))
 		return false;
-	uint8_t copy[PAD_SLOT_LEN]; /* accepting it moves the slots in memory */
-	memcpy(copy, slot, sizeof copy);
-	if (pad_accept_slot(p->pad, hello->slot) == OK)
-		answer_hello(p, copy, &opened, event, now);
-	else
-		peer_notice(p, NOTICE_PAD, "%s is refused: the ledger of its pad cannot be written", p->name);
-	secret_wipe(copy, sizeof copy);
-	return true;
+	if (!fetch_slot(p->pad, hello->slot, slot)) {
+		bool is_old = is_old_hello(p, hello, event, now);
+		if (is_old)
+			lane_drop(engine_control_lane(e), DROP_REPLAY);
+		return is_old;
+	}
+	bool is_it = hello_open(engine_control_lane(e)->sealing.mac, slot, event->data, event->len, &opened) == OK;
+	if (is_it)
+		take_hello(p, slot, &opened, event, now);
+	secret_wipe(slot, sizeof slot);
+	return is_it;
 }
 
 void padlink_on_hello(struct engine *e, const struct event *event, usec now)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/private.h"
+#include "handshake/hello.h"
 
 #include <stdio.h>
 
@@ -10,7 +11,8 @@ struct pad_call {
 	uint32_t index;
 	uint8_t slot[PAD_SLOT_LEN];
 	uint8_t bytes[PAD_HELLO_LEN];
-	uint64_t seen; /* of the peer when the marks were made */
+	uint8_t random[sizeof((struct hello_marks *)NULL)->random]; /* the hello's: its answer repeats it */
+	uint64_t seen;                                              /* of the peer when the marks were made */
 	usec began_at, due, interval;
 	usec ends_at;     /* then with another slot: the other end may have taken this one, and forgotten its answer */
 	usec welcomed_at; /* 0: not yet */

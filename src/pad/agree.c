@@ -135,6 +135,13 @@ enum err pad_read_old_slot(const struct pad *p, uint32_t slot, uint8_t ret_bytes
 	return p->medium.read(p->medium.context, pad_slot_offset(slot), ret_bytes, PAD_SLOT_LEN);
 }
 
+enum err pad_read_far_slot(const struct pad *p, uint32_t slot, uint8_t ret_bytes[static PAD_SLOT_LEN])
+{
+	if (slot >= p->layout.n_slots || slot < p->slots_from + p->n_slots)
+		return ERR_NOT_FOUND;
+	return p->medium.read(p->medium.context, pad_slot_offset(slot), ret_bytes, PAD_SLOT_LEN);
+}
+
 enum err pad_accept_slot(struct pad *p, uint32_t slot)
 {
 	pthread_mutex_lock(&p->lock);

@@ -118,6 +118,9 @@ const uint8_t *pad_look_at_slot(const struct pad *p, uint32_t slot);
 /* Those of a slot that has been used or passed over, from the file. ERR_NOT_FOUND: it has not, or there is none;
  * ERR_IO. */
 enum err pad_read_old_slot(const struct pad *p, uint32_t slot, uint8_t ret_bytes[static PAD_SLOT_LEN]);
+/* Those of a slot that may still be accepted and lies above the window, from the file: of who has called in vain for
+ * long. ERR_NOT_FOUND: it does not, or there is none; ERR_IO. */
+enum err pad_read_far_slot(const struct pad *p, uint32_t slot, uint8_t ret_bytes[static PAD_SLOT_LEN]);
 /* A hello with this slot was authentic: recorded before it returns. ERR_IO; ERR_REPLAY: not above the last. */
 enum err pad_accept_slot(struct pad *p, uint32_t slot);
 
