@@ -65,11 +65,11 @@ static usec watch_folders(struct daemon *d, usec now)
 	bool keys = false, pads = false;
 	usec keys_due = watch_poll(d->watch, now, &keys), pads_due = watch_poll(d->watch_pads, now, &pads);
 	usec due = keys_due < pads_due ? keys_due : pads_due;
-	if (keys || pads || now >= d->look_at) {
+	bool is_whole = now >= d->look_at && roster_has_ripened(d->roster);
+	if ((keys || pads || is_whole) && daemon_reload_peers(d, &fault) != OK)
+		log_error("%s", fault.text);
+	if (now >= d->look_at)
 		d->look_at = USEC_NEVER;
-		if (daemon_reload_peers(d, &fault) != OK)
-			log_error("%s", fault.text);
-	}
 	if (d->look_at == USEC_NEVER && roster_is_unripe(d->roster))
 		d->look_at = now + LOOK_AGAIN;
 	return d->look_at < due ? d->look_at : due;

@@ -1,19 +1,12 @@
 #include "daemon/roster_private.h"
 
-#include "base/file.h"
 #include "base/log.h"
 #include "base/secret.h"
-#include "config/authorized.h"
 #include "crypto/keyfile.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#define RIPE_S 2 /* nobody has written to it for so long */
 
 enum err roster_new(struct roster **ret, const struct roster_config *config, struct fault *fault)
 {
@@ -83,7 +76,7 @@ static struct pads_wish wish_of(const struct config *file, const struct config_p
 		.allows_weak = file->allow_weak_pad};
 }
 
-static bool is_pad_as_before(const struct roster *r, const struct entry *e, const struct config_peer *peer)
+bool roster_is_pad_as_before(const struct roster *r, const struct entry *e, const struct config_peer *peer)
 {
 	struct pads_wish wish = wish_of(r->file, peer);
 	if (e->protection != peer->protection || !e->pad || !peer->pad)
@@ -187,11 +180,7 @@ static enum err add(struct roster *r, const struct config_peer *from, struct ent
 	return OK;
 }
 
-/*
- * Lists a peer in this round. `own`: the roster's from now on, whatever comes of it. ERR_STATE: the key, or its
- * name, is listed already.
- */
-static enum err list_peer(struct roster *r, enum roster_source source, const struct config_peer *from,
+enum err roster_list(struct roster *r, enum roster_source source, const struct config_peer *from,
 	struct config_peer *own, struct fault *fault)
 {
 	uint32_t number = 0;
@@ -199,7 +188,7 @@ static enum err list_peer(struct roster *r, enum roster_source source, const str
 	struct entry *e = engine_find_peer(r->config.engine, from->key_id, &number) == OK ? r->entries[number] : NULL;
 	if (e && e->round == r->round) {
 		err = fault_set(fault, ERR_STATE, "the key of %s is %s's already", from->name, e->peer.config->name);
-	} else if (e && is_pad_as_before(r, e, from)) {
+	} else if (e && roster_is_pad_as_before(r, e, from)) {
 		err = tell_engine(r, from, e->pad, &number, false, fault);
 	} else {
 		if (e)
@@ -220,8 +209,7 @@ static enum err list_peer(struct roster *r, enum roster_source source, const str
 	return OK;
 }
 
-/* In this round: one of before may have had the name, too. */
-static bool is_listed_name(const struct roster *r, const char *name)
+bool roster_has_listed(const struct roster *r, const char *name)
 {
 	for (size_t i = 0; i < r->size; i++) {
 		const struct entry *e = r->entries[i];
@@ -242,111 +230,6 @@ static bool is_same_section(struct roster *r, const struct config_peer *section)
 		return false;
 	e->round = r->round;
 	return true;
-}
-
-static bool has_section(const struct config *file, const char *name)
-{
-	for (size_t i = 0; i < file->peer_count; i++)
-		if (strcmp(file->peers[i].name, name) == 0)
-			return true;
-	return false;
-}
-
-/* ---- folders ---- */
-
-struct folder {
-	const char *key, *path, *suffix;
-	bool has_pads; /* not keys */
-	enum err (*read)(struct authorized *ret, const char *path, struct config_diagnostics *diags);
-};
-
-/* A copy is under way as long as somebody writes to it: its end would be taken for the pad's. */
-static bool is_ripe(const char *path)
-{
-	struct stat st;
-	int fd = file_open(path, O_RDONLY | O_NONBLOCK);
-	bool is_known = fd >= 0 && fstat(fd, &st) == 0;
-	if (fd >= 0)
-		close(fd);
-	int64_t now = (int64_t)(clock_wall() / USEC_PER_SEC);
-	return !is_known || st.st_mtim.tv_sec > now || st.st_mtim.tv_sec < now - RIPE_S;
-}
-
-/* The peer of one file. */
-static enum err peer_of(
-	struct config_peer *ret, const struct folder *folder, const struct authorized_key *item, struct fault *fault)
-{
-	enum err err = config_peer_from(ret, item->name, item->key_id, NULL, NULL, 0, fault);
-	if (err != OK || !folder->has_pads)
-		return err;
-	ret->protection = CONFIG_PROTECTION_OTP;
-	if (asprintf(&ret->pad, "%s/%s%s", folder->path, item->name, folder->suffix) < 0) {
-		ret->pad = NULL;
-		config_peer_done(ret);
-		return fault_set(fault, ERR_NOMEM, "out of memory");
-	}
-	return OK;
-}
-
-/* An unchanged file of the folder is the common case: nothing is to be done then. */
-static bool is_as_before(struct roster *r, const struct config_peer *peer)
-{
-	uint32_t number;
-	if (engine_find_peer(r->config.engine, peer->key_id, &number) != OK)
-		return false;
-	struct entry *e = r->entries[number];
-	if (e->peer.source != ROSTER_FOLDER || e->round == r->round || strcmp(e->own.name, peer->name) != 0 ||
-		!is_pad_as_before(r, e, peer))
-		return false;
-	e->round = r->round;
-	return true;
-}
-
-static void list_file(struct roster *r, const struct folder *folder, const struct authorized_key *item)
-{
-	struct config_peer own;
-	struct fault fault;
-	enum err err = peer_of(&own, folder, item, &fault);
-	if (err == OK && is_as_before(r, &own)) {
-		config_peer_done(&own);
-	} else if (err == OK && folder->has_pads && is_listed_name(r, item->name)) {
-		config_peer_done(&own);
-		err = fault_set(&fault, ERR_STATE, "another peer has that name");
-	} else if (err == OK && folder->has_pads && r->has_begun && !is_ripe(own.pad)) {
-		config_peer_done(&own);
-		r->is_unripe = true;
-	} else if (err == OK) {
-		err = list_peer(r, ROSTER_FOLDER, &own, &own, &fault);
-	}
-	if (err != OK)
-		log_warning("%s: %s%s is left out: %s", folder->key, item->name, folder->suffix, fault.text);
-}
-
-static void list_folder(struct roster *r, const struct folder *folder)
-{
-	struct authorized files;
-	struct config_diagnostics diags = {0};
-	if (!folder->path)
-		return;
-	enum err err = folder->read(&files, folder->path, &diags);
-	for (size_t i = 0; i < diags.count; i++)
-		log_warning("%s", diags.items[i].text);
-	config_diagnostics_done(&diags);
-	if (err != OK) /* a folder that cannot be read now must not throw everybody out */
-		for (size_t i = 0; i < r->size; i++) {
-			struct entry *e = r->entries[i];
-			if (e && e->peer.source == ROSTER_FOLDER && !e->own.pad == !folder->has_pads &&
-				err != ERR_NOT_FOUND)
-				e->round = r->round;
-		}
-	for (size_t i = 0; i < files.count; i++) {
-		if (has_section(r->file, files.items[i].name))
-			log_warning("%s: %s%s is left out: the section [peer %s] counts", folder->key,
-				files.items[i].name, folder->suffix, files.items[i].name);
-		else
-			list_file(r, folder, &files.items[i]);
-	}
-	authorized_done(&files);
 }
 
 /* ---- all of them ---- */
@@ -374,14 +257,14 @@ static bool list_added(void *context, const struct store_peer *added)
 	struct fault fault;
 	enum err err = config_peer_from(
 		&own, added->name, added->key_id, added->allowed_ips, added->endpoint, added->keepalive_s, &fault);
-	if (err == OK && is_listed_name(r, added->name)) {
+	if (err == OK && roster_has_listed(r, added->name)) {
 		config_peer_done(&own);
 		err = fault_set(&fault, ERR_STATE, "the configuration has a peer of that name");
 	} else if (err == OK && !roster_takes_keys(r->file, &fault)) {
 		config_peer_done(&own);
 		err = fault.code;
 	} else if (err == OK) {
-		err = list_peer(r, ROSTER_ADDED, &own, &own, &fault);
+		err = roster_list(r, ROSTER_ADDED, &own, &own, &fault);
 	}
 	if (err != OK)
 		log_warning("the added peer %s is left out: %s", added->name, fault.text);
@@ -401,21 +284,17 @@ static void remove_others(struct roster *r)
 
 enum err roster_sync(struct roster *r, const struct config *config, struct fault *fault)
 {
-	const struct folder folders[] = {{"AuthorizedKeys", config->authorized_keys, ".pub", false, authorized_read},
-		{"Pads", config->pads, ".pad", true, authorized_read_pads}};
 	enum err first = OK;
 	struct fault later;
 	r->round++;
 	r->file = config;
-	r->is_unripe = false;
 	for (size_t i = 0; i < config->peer_count; i++) {
 		if (is_same_section(r, &config->peers[i]))
 			continue;
-		enum err err = list_peer(r, ROSTER_FILE, &config->peers[i], NULL, first == OK ? fault : &later);
+		enum err err = roster_list(r, ROSTER_FILE, &config->peers[i], NULL, first == OK ? fault : &later);
 		first = first == OK ? err : first;
 	}
-	for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
-		list_folder(r, &folders[i]);
+	roster_list_folders(r);
 	if (r->config.store && store_peers(r->config.store, list_added, r, &later) != OK)
 		log_warning("the peers added at run time cannot be read: %s", later.text);
 	remove_others(r);
@@ -424,11 +303,6 @@ enum err roster_sync(struct roster *r, const struct config *config, struct fault
 }
 
 /* ---- questions ---- */
-
-bool roster_is_unripe(const struct roster *r)
-{
-	return r->is_unripe;
-}
 
 bool roster_peer(const struct roster *r, uint32_t number, struct roster_peer *ret)
 {

@@ -38,8 +38,10 @@ void roster_free(struct roster *r); /* leaves the engine's peers; NULL is fine *
  */
 enum err roster_sync(struct roster *r, const struct config *config, struct fault *fault);
 
-/* A pad in the folder is still being written: sync again in a while. */
+/* A pad in the folder is still being written: to be asked again in a while whether it is not any more, so that
+ * roster_sync would take it. */
 bool roster_is_unripe(const struct roster *r);
+bool roster_has_ripened(const struct roster *r);
 
 /* May a key without a pad be added at run time? Else the fault says why not. */
 bool roster_takes_keys(const struct config *file, struct fault *fault);

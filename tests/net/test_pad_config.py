@@ -85,6 +85,14 @@ def test_padding_costs_no_pad(lab, padding):
 # ---- a folder of pads ----
 
 
+@pytest.fixture
+def elsewhere():
+    """A folder that the sandbox hides: not the configuration's, and nobody but root gets in."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="jorm-pads-"))
+    yield path
+    shutil.rmtree(path)
+
+
 class Hub:
     """A server that knows its clients, c2, c3 ..., by the pads of a folder, and gives them addresses."""
 
@@ -179,9 +187,11 @@ def test_a_pad_that_is_added_and_removed_under_traffic(lab):
     assert after["sent"] > before["sent"] > 0 and after["received"] > before["received"] > 0
 
 
-def test_a_pad_is_taken_when_it_is_whole(lab):
+@pytest.mark.parametrize("is_hidden", [False, True])
+def test_a_pad_is_taken_when_it_is_whole(lab, elsewhere, is_hidden):
     """cp takes its time, and the file has its name from the first byte."""
-    hub = Hub(lab, 1)
+    hub = Hub(lab, 1, elsewhere / "pads", User="nobody") if is_hidden else Hub(lab, 1)
+    lab.folder.chmod(0o711)
     client = hub.clients[0]
     pad = hub.folder / "c2.pad"
     content = pad.read_bytes()
@@ -189,13 +199,14 @@ def test_a_pad_is_taken_when_it_is_whole(lab):
     hub.program.start()
     client.start()
     with open(pad, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        for part in range(4):
-            file.write(content[part * len(content) // 4 : (part + 1) * len(content) // 4])
+        for begin, end in ((0, 1000), (1000, MIB), (MIB, 8 * MIB), (8 * MIB, len(content))):
+            file.write(content[begin:end])
             file.flush()
             assert wait.hold(1, lambda: hub.peer(client) is None), "half a pad is no pad"
     hub.wait_for(client)
     assert hub.peer(client)["pad"]["size"] == len(content)
     assert hub.reaches(client)
+    assert "left out" not in hub.program.log()
 
 
 def test_what_is_wrong_in_the_folder_hinders_nobody(lab):
@@ -596,14 +607,6 @@ def test_a_key_comes_and_goes(lab):
 
 
 # ---- the sandbox ----
-
-
-@pytest.fixture
-def elsewhere():
-    """A folder that the sandbox hides: not the configuration's, and nobody but root gets in."""
-    path = pathlib.Path(tempfile.mkdtemp(prefix="jorm-pads-"))
-    yield path
-    shutil.rmtree(path)
 
 
 @pytest.mark.parametrize("burn", ["no", "yes"])
