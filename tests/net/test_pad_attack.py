@@ -248,6 +248,20 @@ def test_an_old_hello_after_a_restart(lab, stranger):
     assert ping(lab.client, lab.server.inner(4), 3) == 3
 
 
+def test_a_client_that_has_called_in_vain_for_long(lab):
+    """More slots have been used up than the server keeps in memory; this, too, is no reason to shut it out."""
+    server, client = pads.pair(lab)
+    first = pads.of(client)["slots_left"]
+    client.stop()
+    for _ in range(20):  # each passes over 16 slots
+        client.cli("pad", "advance", lab.folder / "client.pad", "--state", client.state, "--by", "64K")
+    client.start()
+    client.wait_for_session()
+    assert first - pads.of(client)["slots_left"] > 256
+    assert server.peer()["pad"]["slots_left"] == pads.of(client)["slots_left"]
+    assert ping(lab.client, lab.server.inner(4), 3) == 3
+
+
 def test_an_old_hello_for_a_restored_server(lab, stranger):
     """The server's state is restored from a backup that was made before its first session, in which it sent much; then
     somebody sends it the hello of that session, whose marks fit what it remembers. It may answer with a PadWelcome, but
