@@ -7,9 +7,10 @@
 #define STRETCH_MAX ((uint64_t)64 << 20)
 #define STRETCH_SOON USEC_PER_SEC        /* used up as quickly as that: reserve twice as much */
 #define STRETCH_LATE (30 * USEC_PER_SEC) /* as slowly: half */
-#define AHEAD_MIN ((uint64_t)128 << 10)
+#define AHEAD_MIN ((uint64_t)32 << 10)
+#define AHEAD_BUSY ((uint64_t)1 << 20)  /* who had so much in memory gives it back when all is quiet */
 #define PIECE ((size_t)256 << 10)       /* read at once: a multiple of a block */
-#define LEAD AHEAD_MIN                  /* so far in front of lanes that do not wait */
+#define LEAD ((uint64_t)128 << 10)      /* so far in front of lanes that do not wait */
 #define GARBAGE_MIN ((uint64_t)1 << 20) /* settling waits for all lanes: not for less, while it is busy */
 #define RECORD_EVERY (5 * USEC_PER_SEC)
 #define RECORD_BYTES ((uint64_t)1 << 20)
@@ -59,6 +60,7 @@ static void pace(struct pad_pace *pace, uint64_t used, uint64_t most)
 		pace->ahead = 2 * pace->ahead < most ? 2 * pace->ahead : most;
 	else if (moved < pace->ahead / 16 && pace->ahead > AHEAD_MIN)
 		pace->ahead -= pace->ahead / 4;
+	pace->was_busy |= pace->ahead >= AHEAD_BUSY;
 }
 
 static void clear_behind(struct pad *p, struct supply *s, uint64_t floor, bool is_idle)
@@ -128,6 +130,15 @@ static bool feed_receive(struct pad *p, bool *ret_moved)
 	uint64_t loaded = supply_loaded(p->receive);
 	atomic_store(&p->wake_receive, loaded > head ? head + (loaded - head) / 2 : head + AHEAD_MIN);
 	return is_good;
+}
+
+/* Many links that are quiet must not hold what each needed while it was busy. */
+static void rest(struct pad_pace *pace, struct supply *s)
+{
+	if (!pace->was_busy || pace->ahead >= AHEAD_BUSY)
+		return;
+	pace->was_busy = false;
+	supply_release(s);
 }
 
 /* ---- burning ---- */
@@ -227,6 +238,8 @@ usec pad_serve(struct pad *p, usec now, uint64_t wall_s)
 	reserve(p, now);
 	bool is_good = feed_send(p, &moved);
 	is_good &= feed_receive(p, &moved);
+	rest(&p->send_pace, p->send);
+	rest(&p->receive_pace, p->receive);
 	record_received(p, now);
 	bool did_burn = burn_used(p, !moved);
 	look_for_the_end(p, now);

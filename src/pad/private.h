@@ -16,6 +16,7 @@
 struct pad_pace {
 	uint64_t ahead; /* bytes to keep in memory beyond what is used */
 	uint64_t used;  /* position at the last look */
+	bool was_busy;  /* since its memory was given back */
 };
 
 struct pad {

@@ -5,6 +5,12 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24 /* since Linux 5.18 */
+#endif
 
 struct supply {
 	uint64_t size;
@@ -159,6 +165,31 @@ void supply_recycle(struct supply *s)
 {
 	wipe(s, s->recycled, supply_floor(s));
 	s->recycled = supply_floor(s);
+}
+
+/* Whole pages of ring[from..to). They read as zeros afterwards, as they do now. */
+static void release(struct supply *s, uint64_t from, uint64_t to)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), start = (uintptr_t)(s->ring + from),
+		  end = (uintptr_t)(s->ring + to);
+	start += (page - start % page) % page;
+	end -= end % page;
+	if (start >= end || madvise((void *)start, end - start, MADV_DONTNEED) == 0)
+		return;
+	(void)madvise((void *)start, end - start, MADV_DONTNEED_LOCKED); /* at worst the memory stays ours */
+}
+
+void supply_release(struct supply *s)
+{
+	uint64_t from = s->recycled & (s->size - 1), to = supply_loaded(s) & (s->size - 1);
+	if (supply_loaded(s) - s->recycled == s->size)
+		return;
+	if (from <= to) {
+		release(s, to, s->size);
+		release(s, 0, from);
+	} else {
+		release(s, to, from);
+	}
 }
 
 void supply_jump(struct supply *s, uint64_t position)

@@ -49,6 +49,8 @@ void supply_discard(struct supply *s, uint64_t position);
 void supply_recycle(struct supply *s);
 /* Bytes that have been discarded and not yet recycled. */
 uint64_t supply_garbage(const struct supply *s);
+/* Gives back to the system what memory is not in use: after a busy time. */
+void supply_release(struct supply *s);
 /* Empty, and going on at `position`, further on. After supply_discard of everything, settling, and supply_recycle. What
  * is taken next stays. */
 void supply_jump(struct supply *s, uint64_t position);

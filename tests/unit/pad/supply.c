@@ -109,6 +109,29 @@ static void test_what_a_jump_left_out_is_not_taken_from_memory(void **state)
 	supply_free(s);
 }
 
+/* Wherever in the ring the bytes in use stand: they stay, and the rest is good for use again. */
+static void test_memory_that_is_given_back_is_not_in_use(void **state)
+{
+	(void)state;
+	struct supply *s = new_supply(0);
+	supply_allow(s, 100 * RING);
+	for (uint64_t position = 0; position < 5 * RING; position += 50000) {
+		while (supply_loaded(s) < position + 60000)
+			assert_true(fill(s, position + 60000 - supply_loaded(s)) > 0);
+		supply_release(s);
+		assert_true(is_right(supply_at(s, position, 60000), position, 60000));
+		assert_err(take(s, 50000, FAR, position), OK);
+		supply_discard(s, position + 50000);
+		supply_recycle(s);
+	}
+	while (fill(s, RING))
+		;
+	supply_release(s); /* all of it is in use */
+	uint64_t next = supply_next(s);
+	assert_true(is_right(supply_at(s, next, SUPPLY_TAKE_MAX), next, SUPPLY_TAKE_MAX));
+	supply_free(s);
+}
+
 static void test_bytes_are_found_only_where_they_are(void **state)
 {
 	(void)state;
@@ -368,6 +391,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nothing_is_taken_before_it_is_there_and_allowed),
 		cmocka_unit_test(test_what_a_jump_left_out_is_not_taken_from_memory),
+		cmocka_unit_test(test_memory_that_is_given_back_is_not_in_use),
 		cmocka_unit_test(test_bytes_are_found_only_where_they_are),
 		cmocka_unit_test(test_what_was_discarded_is_wiped),
 		cmocka_unit_test(test_it_goes_on_elsewhere_with_nothing_of_before),
