@@ -84,7 +84,7 @@ def test_what_was_not_made_with_the_pad_is_found(proof):
     p = Proof(proof)
     good = make_data(p, False, p.traffic, b"x" * 100)
     foreign = make_data(Proof(os.urandom(len(proof))), False, p.traffic, b"x" * 100)
-    bad = [foreign, good[:-1], good[:20] + b"\0" + good[21:], b"", b"\4" + good[1:], make_hello(p, 1, bytes(64)),
+    bad = [foreign, good[:-1], good[:20] + bytes([good[20] ^ 1]) + good[21:], b"", b"\4" + good[1:], make_hello(p, 1, bytes(64)),
            good[:8] + (p.traffic - 1).to_bytes(8, "little") + good[16:], good[:8] + b"\xff" * 8 + good[16:]]  # fmt: skip
     for datagram in bad:
         assert len(findings(proof, (False, datagram)).findings) == 1, datagram.hex()
