@@ -1,9 +1,12 @@
+#include "engine/padkeys.h"
 #include "engine/engine.h"
 
 #include "engine/grace.h"
 #include "engine/private.h"
 
 #include <stdlib.h>
+
+#define HELLO_RATE_DEFAULT 50
 
 /* ---- what the responder asks and tells ---- */
 
@@ -98,6 +101,7 @@ enum err engine_new(struct engine **ret, const struct engine_config *config, con
 	take_config(e, config);
 	e->rng = *rng;
 	e->now = now;
+	ratelimit_init(&e->hellos, config->handshake_rate ? config->handshake_rate : HELLO_RATE_DEFAULT, rng);
 	struct responder_config responder = responder_of(e);
 	e->lanes = calloc(config->n_lanes + 1, sizeof *e->lanes);
 	enum err err = e->lanes ? OK : ERR_NOMEM;

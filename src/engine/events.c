@@ -1,4 +1,5 @@
 /* What lanes hand to the control thread: handshake datagrams, control frames, probes, changes. */
+#include "engine/padhello.h"
 #include "engine/private.h"
 
 /* ---- handshakes ---- */
@@ -52,10 +53,10 @@ static void to_initiator(struct engine *e, const struct event *event, usec now)
 			continue;
 		struct peer *p = e->callers[i].peer;
 		bool is_welcome = event->data[0] == MSG_PAD_WELCOME;
-		if (is_welcome != padlink_is_calling(p))
+		if (is_welcome != padhello_is_calling(p))
 			break;
 		if (is_welcome) {
-			padlink_on_welcome(p, event, now);
+			padhello_on_welcome(p, event, now);
 			return;
 		}
 		bool waited = initiator_state(p->initiator) == INITIATOR_WAITS_RESP;
@@ -73,7 +74,7 @@ static void on_handshake(struct engine *e, const struct event *event, bool under
 {
 	uint8_t type = event->data[0];
 	if (type == MSG_PAD_HELLO) {
-		padlink_on_hello(e, event, now);
+		padhello_on_hello(e, event, now);
 		return;
 	}
 	if (type != MSG_INIT && type != MSG_FINISH) {

@@ -2,6 +2,7 @@
  * What a server hands out and a client takes (docs/protocol.md, "Accept"): addresses of pools, routes, name servers,
  * MTU, keepalive.
  */
+#include "engine/padkeys.h"
 #include "engine/private.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
 /* Sessions that begin with a hello, made with a slot of the pad (docs/protocol.md, "One-time pads"). */
+#include "engine/padhello.h"
 #include "engine/grace.h"
 #include "engine/padlink.h"
 #include "handshake/hello.h"
@@ -10,23 +11,25 @@
 #define REPEAT_MAX (5 * USEC_PER_SEC)
 #define ACCEPT_MAX (10 * USEC_PER_SEC) /* after PadWelcome: then a new hello */
 #define HINT_AFTER (15 * USEC_PER_SEC) /* unanswered: then the reasons are named */
-#define HELLO_LIFE (15 * USEC_PER_SEC) /* of the first hello; twice as long each time, so that few slots are used ...  \
-					*/
-#define HELLO_LIFE_DOUBLINGS 8         /* ... up to about an hour */
-#define TRIES_RATE 20000U              /* comparisons of hellos with slots a second, a fraction of a microsecond each */
+#define HELLO_LIFE                                                                                                     \
+	(15 * USEC_PER_SEC)    /* of the first hello; twice as long each time, so that few slots are used ...          \
+				*/
+#define HELLO_LIFE_DOUBLINGS 8 /* ... up to about an hour */
+#define TRIES_RATE 200000U     /* comparisons of hellos with slots a second, a quarter of a microsecond each */
+#define TRIES_OF_READ 64       /* what a slot that is not in memory costs */
 #define REFUSED_WAIT (30 * USEC_PER_SEC)
 #define MEMORY_WAIT USEC_PER_SEC
 
 /* ---- the initiator ---- */
 
-bool padlink_is_calling(const struct peer *p)
+bool padhello_is_calling(const struct peer *p)
 {
 	return p->padlink && p->padlink->call;
 }
 
-void padlink_stop_calling(struct peer *p)
+void padhello_stop_calling(struct peer *p)
 {
-	if (!padlink_is_calling(p))
+	if (!padhello_is_calling(p))
 		return;
 	secret_wipe(p->padlink->call, sizeof *p->padlink->call);
 	free(p->padlink->call);
@@ -77,7 +80,7 @@ static enum err make_hello(struct peer *p, struct pad_call *call)
 	return err;
 }
 
-bool padlink_call(struct peer *p, usec now)
+bool padhello_call(struct peer *p, usec now)
 {
 	struct engine *e = p->engine;
 	struct pad_call *call = calloc(1, sizeof *call);
@@ -139,7 +142,7 @@ static usec await_accept(struct peer *p, struct pad_call *call, usec now)
 	return call->due;
 }
 
-usec padlink_tick_call(struct peer *p, usec now)
+usec padhello_tick_call(struct peer *p, usec now)
 {
 	struct pad_call *call = p->padlink->call;
 	if (call->welcomed_at)
@@ -211,7 +214,7 @@ static enum err judge_welcome(struct peer *p, const struct hello *welcome, struc
 	return ERR_STATE;
 }
 
-void padlink_on_welcome(struct peer *p, const struct event *event, usec now)
+void padhello_on_welcome(struct peer *p, const struct event *event, usec now)
 {
 	struct engine *e = p->engine;
 	struct pad_call *call = p->padlink->call;
@@ -248,15 +251,18 @@ void padlink_on_welcome(struct peer *p, const struct event *event, usec now)
 
 /* ---- the responder ---- */
 
-static bool take_try(struct engine *e, usec now)
+/* Of what comparing hellos with slots may cost, in comparisons. False: there is no more for the moment. */
+static bool take_tries(struct engine *e, uint32_t n, usec now)
 {
 	if (now - e->pad_tries_at >= USEC_PER_SEC / 10) {
 		e->pad_tries = TRIES_RATE / 10;
 		e->pad_tries_at = now;
 	}
-	if (e->pad_tries == 0)
+	if (e->pad_tries < n) {
+		e->pad_tries = 0;
 		return false;
-	e->pad_tries--;
+	}
+	e->pad_tries -= n;
 	return true;
 }
 
@@ -278,8 +284,7 @@ static void refuse_hello(struct peer *p, const uint8_t slot[PAD_SLOT_LEN], const
 {
 	struct engine *e = p->engine;
 	struct pad_marks marks = pad_marks(p->pad, false);
-	struct hello welcome = {
-		.receiver = hello->sender,
+	struct hello welcome = {.receiver = hello->sender,
 		.slot = hello->slot,
 		.marks = marks_on_wire(&marks, status, hello->marks.random)};
 	if (welcome_build(engine_control_lane(e)->sealing.mac, slot, &welcome, p->padlink->welcome) == OK) {
@@ -394,7 +399,7 @@ static bool is_old_hello(struct peer *p, const struct hello *hello, const struct
 	struct engine *e = p->engine;
 	struct hello opened;
 	uint8_t slot[PAD_SLOT_LEN];
-	if (pad_read_old_slot(p->pad, hello->slot, slot) != OK)
+	if (!take_tries(e, TRIES_OF_READ, now) || pad_read_old_slot(p->pad, hello->slot, slot) != OK)
 		return false;
 	bool is_it = hello_open(engine_control_lane(e)->sealing.mac, slot, event->data, event->len, &opened) == OK;
 	secret_wipe(slot, sizeof slot);
@@ -420,11 +425,11 @@ static void repeat_answer(struct peer *p, const struct event *event)
 }
 
 /* The slot that a hello names, if it may still be accepted: from memory, or from the file. */
-static bool fetch_slot(const struct pad *pad, uint32_t number, uint8_t ret[static PAD_SLOT_LEN])
+static bool fetch_slot(struct peer *p, uint32_t number, usec now, uint8_t ret[static PAD_SLOT_LEN])
 {
-	const uint8_t *slot = pad_look_at_slot(pad, number);
+	const uint8_t *slot = pad_look_at_slot(p->pad, number);
 	if (!slot)
-		return pad_read_far_slot(pad, number, ret) == OK;
+		return take_tries(p->engine, TRIES_OF_READ, now) && pad_read_far_slot(p->pad, number, ret) == OK;
 	memcpy(ret, slot, PAD_SLOT_LEN);
 	return true;
 }
@@ -450,9 +455,9 @@ static bool try_hello(struct peer *p, const struct hello *hello, const struct ev
 			repeat_answer(p, event);
 		return true;
 	}
-	if (!take_try(e, now))
+	if (!take_tries(e, 1, now))
 		return false;
-	if (!fetch_slot(p->pad, hello->slot, slot)) {
+	if (!fetch_slot(p, hello->slot, now, slot)) {
 		bool is_old = is_old_hello(p, hello, event, now);
 		if (is_old)
 			lane_drop(engine_control_lane(e), DROP_REPLAY);
@@ -465,7 +470,7 @@ static bool try_hello(struct peer *p, const struct hello *hello, const struct ev
 	return is_it;
 }
 
-void padlink_on_hello(struct engine *e, const struct event *event, usec now)
+void padhello_on_hello(struct engine *e, const struct event *event, usec now)
 {
 	struct hello hello;
 	enum err err = hello_parse(&hello, event->data, event->len);
@@ -473,7 +478,7 @@ void padlink_on_hello(struct engine *e, const struct event *event, usec now)
 		engine_count_refusal(e, err);
 		return;
 	}
-	if (!take_try(e, now)) {
+	if (ratelimit_take(&e->hellos, &event->from.remote, now) != OK || !take_tries(e, 1, now)) {
 		engine_count_refusal(e, ERR_FULL);
 		return;
 	}

@@ -2,6 +2,7 @@
  * Pads beside key exchanges (docs/protocol.md, "One-time pads"): secrets that go into them (`pq` with a pad), and the
  * marks of a link whose frames are masked inside the AEAD (`pq+otp`), which travel in the request and in Accept.
  */
+#include "engine/padkeys.h"
 #include "engine/padlink.h"
 #include "wire/request.h"
 

@@ -2,6 +2,7 @@
  * What a peer's pad asks of the control thread besides sessions (docs/protocol.md, "One-time pads"): credit, warnings,
  * and the end of a link whose pad is used up. Sealing and opening is the lanes' business (transport/sealing.h).
  */
+#include "engine/padhello.h"
 #include "engine/padlink.h"
 #include "wire/control.h"
 
@@ -36,7 +37,7 @@ void padlink_free(struct peer *p)
 {
 	if (!p->padlink)
 		return;
-	padlink_stop_calling(p);
+	padhello_stop_calling(p);
 	secret_wipe(p->padlink, sizeof *p->padlink);
 	free(p->padlink);
 	p->padlink = NULL;

@@ -41,3 +41,13 @@ struct padlink {
 	uint32_t next_sample;
 	uint64_t seen_at_finish; /* when our marks were made for the handshake under way */
 };
+
+/* The peer has a pad. ERR_NOMEM. */
+enum err padlink_new(struct peer *p);
+void padlink_free(struct peer *p); /* wipes; fine if there is none */
+/* Warns, gives credit, ends a session whose pad is used up; returns when to call again. */
+usec padlink_tick(struct peer *p, usec now);
+/* PadCredit came. */
+void padlink_credit(struct peer *p, struct view body);
+/* Is there pad left to begin a session with? */
+bool padlink_can_begin(const struct peer *p);

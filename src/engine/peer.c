@@ -1,3 +1,4 @@
+#include "engine/padlink.h"
 #include "engine/peer.h"
 
 #include "engine/private.h"

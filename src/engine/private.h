@@ -5,6 +5,7 @@
 #include "engine/leases.h"
 #include "engine/session.h"
 #include "engine/trie.h"
+#include "handshake/ratelimit.h"
 #include "handshake/responder.h"
 
 #define PEERS_MAX 65536
@@ -44,7 +45,8 @@ struct engine {
 	size_t answer_len, answer_segment;
 	uint8_t answer[HS_FRAGMENTS_MAX * HS_DATAGRAM_MAX]; /* datagrams on their way to it, one after another */
 	struct handshake_counts counts;
-	uint32_t pad_tries; /* slots that hellos may be compared with before the next refill */
+	struct ratelimit hellos; /* by source */
+	uint32_t pad_tries;      /* slots that hellos may be compared with before the next refill */
 	usec pad_tries_at;
 };
 
@@ -101,40 +103,6 @@ void peer_reset(struct peer *p);
 void engine_publish_mtu(struct engine *e);
 /* Frees what lanes can no longer hold. */
 void engine_reclaim(struct engine *e);
-
-/* ---- padlink.c and padhello.c: what a pad asks for, and sessions by a pad alone ---- */
-/* The peer has a pad. ERR_NOMEM. */
-enum err padlink_new(struct peer *p);
-void padlink_free(struct peer *p); /* wipes; fine if there is none */
-/* Begins a hello: the address is known. What goes on under older sessions ends. False: not now. */
-bool padlink_call(struct peer *p, usec now);
-bool padlink_is_calling(const struct peer *p);
-void padlink_stop_calling(struct peer *p);
-/* Repeats the hello; returns when to call again. */
-usec padlink_tick_call(struct peer *p, usec now);
-/* Warns, gives credit, ends a session whose pad is used up; returns when to call again. */
-usec padlink_tick(struct peer *p, usec now);
-/* PadHello and PadWelcome came; the latter for this peer's call. */
-void padlink_on_hello(struct engine *e, const struct event *event, usec now);
-void padlink_on_welcome(struct peer *p, const struct event *event, usec now);
-/* PadCredit came. */
-void padlink_credit(struct peer *p, struct view body);
-/* Is there pad left to begin a session with? */
-bool padlink_can_begin(const struct peer *p);
-
-/* ---- padkeys.c: pads beside key exchanges ---- */
-/* Does a secret of the pad go into each? */
-bool padkeys_has_secret(const struct peer *p);
-struct rekey_pad padkeys_rekey(struct peer *p);
-/* What an initiator needs for this peer's pad. */
-void padkeys_configure(struct peer *p, struct initiator_config *config);
-/* The responder's find_pad, and what the pad has to say to an initiator. Not OK: *reason is filled. */
-enum err padkeys_find(void *context, const uint8_t key_id[static KEY_ID_LEN], const uint8_t pad_ref[static PAD_REF_LEN],
-	uint8_t secret[static PAD_SECRET_LEN]);
-enum err padkeys_admit(struct peer *p, const struct responder_claim *claim, struct reject_reason *reason);
-/* Our marks, for Accept; the peer's, from the first of a session: ERR_STATE: there is to be none. */
-void padkeys_tell(struct peer *p, struct accept *accept);
-enum err padkeys_take_accept(struct peer *p, const struct accept *accept);
 
 /* ---- registry.c ---- */
 struct peer *engine_find_key_id(const struct engine *e, const uint8_t key_id[KEY_ID_LEN]);

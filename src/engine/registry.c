@@ -1,4 +1,5 @@
 /* The peers: added, changed, found and removed (control thread). */
+#include "engine/padlink.h"
 #include "engine/grace.h"
 #include "engine/private.h"
 

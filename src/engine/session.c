@@ -1,3 +1,5 @@
+#include "engine/padkeys.h"
+#include "engine/padlink.h"
 #include "engine/session.h"
 
 #include "engine/grace.h"

@@ -1,4 +1,7 @@
 /* A peer's upkeep: handshakes begun and finished, which session is used, and everything timed. */
+#include "engine/padhello.h"
+#include "engine/padkeys.h"
+#include "engine/padlink.h"
 #include "engine/grace.h"
 #include "engine/private.h"
 
@@ -230,7 +233,7 @@ static void begin_handshake(struct peer *p, usec now)
 		return;
 	}
 	if (p->protection == PROTECTION_OTP) {
-		if (padlink_call(p, now))
+		if (padhello_call(p, now))
 			e->counts.initiated++;
 		return;
 	}
@@ -289,14 +292,14 @@ void peer_start_calling(struct peer *p, uint32_t index)
 void peer_stop_calling(struct peer *p)
 {
 	struct engine *e = p->engine;
-	if (!p->initiator && !padlink_is_calling(p))
+	if (!p->initiator && !padhello_is_calling(p))
 		return;
 	for (uint32_t i = 0; i < e->n_callers; i++)
 		if (e->callers[i].peer == p)
 			e->callers[i--] = e->callers[--e->n_callers];
 	initiator_free(p->initiator);
 	p->initiator = NULL;
-	padlink_stop_calling(p);
+	padhello_stop_calling(p);
 }
 
 void peer_say_goodbye(struct peer *p, usec now)
@@ -346,7 +349,7 @@ static usec tick_initiator(struct peer *p, usec now)
 /* Is a handshake to be begun? */
 static bool needs_handshake(struct peer *p, usec now)
 {
-	if (!p->initiates || p->initiator || padlink_is_calling(p) || p->pending[1] || !padlink_can_begin(p))
+	if (!p->initiates || p->initiator || padhello_is_calling(p) || p->pending[1] || !padlink_can_begin(p))
 		return false;
 	bool has_handshake = p->protection != PROTECTION_OTP;
 	usec unanswered = atomic_load(&p->unanswered_since);
@@ -484,8 +487,8 @@ void peer_tick(struct peer *p, usec now)
 			begin_handshake(p, now);
 		deadline = earlier(deadline, p->initiator ? tick_initiator(p, now) : p->retry_at);
 	}
-	if (padlink_is_calling(p))
-		deadline = earlier(deadline, padlink_tick_call(p, now));
+	if (padhello_is_calling(p))
+		deadline = earlier(deadline, padhello_tick_call(p, now));
 	if (p->pad)
 		deadline = earlier(deadline, padlink_tick(p, now));
 	if (is_crossed(p, now))

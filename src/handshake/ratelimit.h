@@ -12,7 +12,7 @@
 
 #define RATELIMIT_BUCKETS 4096
 
-/* Owned by the responder. */
+/* Owned by the responder, and one by the engine for hellos. */
 struct ratelimit {
 	uint8_t secret[32];
 	usec interval;                 /* a token every so often */
