@@ -80,6 +80,18 @@ void peer_notice(struct peer *p, enum notice notice, const char *format, ...)
 		host->notice(host->context, notice, p->name, text);
 }
 
+void peer_announce(struct peer *p, const struct session *s, const char *where)
+{
+	if (keys_protection(s->current) == PROTECTION_OTP) {
+		peer_notice(p, NOTICE_ESTABLISHED, "session with %s at %s: one-time pad", p->name, where);
+		return;
+	}
+	peer_notice(p, NOTICE_ESTABLISHED, "session with %s at %s: %s%s, peer signed with %s, X25519 + ML-KEM-1024%s%s",
+		p->name, where, keys_protection(s->current) == PROTECTION_PQ_OTP ? "one-time pad inside " : "",
+		cipher_name(keys_cipher(s->current)), sig_alg_name(s->peer_alg), p->has_psk ? " + pre-shared key" : "",
+		p->pad && p->protection == PROTECTION_PQ ? " + pad" : "");
+}
+
 void peer_wake(struct peer *p, usec when)
 {
 	if (p->timer.place == 0 || when < p->timer.due)

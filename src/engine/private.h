@@ -88,6 +88,8 @@ bool peer_pick_address(struct peer *p);
 /* Resp, whose last part came from `from`, was right: Finish is built. */
 void peer_finish_initiated(struct peer *p, const struct endpoint *from, usec now);
 void peer_notice(struct peer *p, enum notice notice, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* NOTICE_ESTABLISHED. */
+void peer_announce(struct peer *p, const struct session *s, const char *where);
 /* A datagram of `plain` bytes with a probe frame. */
 void peer_send_probe(struct peer *p, const uint8_t nonce[PROBE_LEN], uint8_t flags, size_t plain, usec now);
 /* The handshake or hello that was begun here ends, or begins: datagrams for it find the peer no more, or now. */

@@ -149,18 +149,6 @@ static void send_staged(struct peer *p, usec now)
 	staged_free(list);
 }
 
-static void announce(struct peer *p, const struct session *s, const char *where)
-{
-	if (keys_protection(s->current) == PROTECTION_OTP) {
-		peer_notice(p, NOTICE_ESTABLISHED, "session with %s at %s: one-time pad", p->name, where);
-		return;
-	}
-	peer_notice(p, NOTICE_ESTABLISHED, "session with %s at %s: %s%s, peer signed with %s, X25519 + ML-KEM-1024%s%s",
-		p->name, where, keys_protection(s->current) == PROTECTION_PQ_OTP ? "one-time pad inside " : "",
-		cipher_name(keys_cipher(s->current)), sig_alg_name(s->peer_alg), p->has_psk ? " + pre-shared key" : "",
-		p->pad && p->protection == PROTECTION_PQ ? " + pad" : "");
-}
-
 void peer_confirm(struct peer *p, struct session *s, usec now)
 {
 	struct engine *e = p->engine;
@@ -194,7 +182,7 @@ void peer_confirm(struct peer *p, struct session *s, usec now)
 	char where[ADDR_TEXT_LEN] = "?";
 	if (route)
 		addr_format(&route->to.remote, where);
-	announce(p, s, where);
+	peer_announce(p, s, where);
 	send_staged(p, now);
 	peer_wake(p, now);
 }
