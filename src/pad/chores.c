@@ -3,7 +3,10 @@
 
 #include <stdio.h>
 
+/* Reserved at least: little of the share, since a crash loses it. */
+#define STRETCH_PARTS 1024
 #define STRETCH_MIN PAD_BLOCK
+#define STRETCH_MIN_MOST ((uint64_t)4 << 20)
 #define STRETCH_MAX ((uint64_t)64 << 20)
 #define STRETCH_SOON USEC_PER_SEC        /* used up as quickly as that: reserve twice as much */
 #define STRETCH_LATE (30 * USEC_PER_SEC) /* as slowly: half */
@@ -24,15 +27,24 @@
 
 /* ---- reserving ---- */
 
+static uint64_t shortest_stretch(uint64_t share)
+{
+	uint64_t n = share / STRETCH_PARTS;
+	return n < STRETCH_MIN ? STRETCH_MIN : n > STRETCH_MIN_MOST ? STRETCH_MIN_MOST : n;
+}
+
 /* More of our walk is on disk as used before it is. */
 static void reserve(struct pad *p, usec now)
 {
 	uint64_t share = atomic_load(&p->share), next = supply_next(p->send), reserved = p->ledger.sent;
+	uint64_t shortest = shortest_stretch(share);
+	if (p->stretch < shortest)
+		p->stretch = shortest;
 	if (reserved < share && reserved - next <= p->stretch / 2 && (!p->fault[0] || now - p->failed_at >= RETRY)) {
 		usec since = now - p->reserved_at;
 		if (p->reserved_at && since < STRETCH_SOON && p->stretch < STRETCH_MAX)
 			p->stretch *= 2;
-		else if (since > STRETCH_LATE && p->stretch > STRETCH_MIN)
+		else if (since > STRETCH_LATE && p->stretch / 2 >= shortest)
 			p->stretch /= 2;
 		struct ledger record = p->ledger;
 		record.sent = next + p->stretch < share ? next + p->stretch : share;
