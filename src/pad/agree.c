@@ -132,7 +132,9 @@ enum err pad_read_old_slot(const struct pad *p, uint32_t slot, uint8_t ret_bytes
 {
 	if (slot >= p->layout.n_slots || slot >= p->slots_from)
 		return ERR_NOT_FOUND;
-	return p->medium.read(p->medium.context, pad_slot_offset(slot), ret_bytes, PAD_SLOT_LEN);
+	enum err err = p->medium.read(p->medium.context, pad_slot_offset(slot), ret_bytes, PAD_SLOT_LEN);
+	/* Burned: zeros would be a key that anybody knows. */
+	return err == OK && secret_is_zero(ret_bytes, PAD_SLOT_LEN) ? ERR_NOT_FOUND : err;
 }
 
 enum err pad_read_far_slot(const struct pad *p, uint32_t slot, uint8_t ret_bytes[static PAD_SLOT_LEN])

@@ -7,7 +7,6 @@
 #define STRETCH_PARTS 1024
 #define STRETCH_MIN PAD_BLOCK
 #define STRETCH_MIN_MOST ((uint64_t)4 << 20)
-#define STRETCH_MAX ((uint64_t)64 << 20)
 #define STRETCH_SOON USEC_PER_SEC        /* used up as quickly as that: reserve twice as much */
 #define STRETCH_LATE (30 * USEC_PER_SEC) /* as slowly: half */
 #define AHEAD_MIN ((uint64_t)32 << 10)
@@ -15,8 +14,7 @@
 #define PIECE ((size_t)256 << 10)       /* read at once: a multiple of a block */
 #define LEAD ((uint64_t)128 << 10)      /* so far in front of lanes that do not wait */
 #define GARBAGE_MIN ((uint64_t)1 << 20) /* settling waits for all lanes: not for less, while it is busy */
-#define RECORD_EVERY (5 * USEC_PER_SEC)
-#define RECORD_BYTES ((uint64_t)1 << 20)
+#define RECORD_EVERY (2 * USEC_PER_SEC) /* of what was received: each waits for the disk */
 #define BURN_MIN ((uint64_t)1 << 20)
 #define BURN_MAX ((uint64_t)4 << 20)
 #define PAGE ((uint64_t)4096)
@@ -37,13 +35,13 @@ static uint64_t shortest_stretch(uint64_t share)
 static void reserve(struct pad *p, usec now)
 {
 	uint64_t share = atomic_load(&p->share), next = supply_next(p->send), reserved = p->ledger.sent;
-	uint64_t shortest = shortest_stretch(share);
+	uint64_t shortest = shortest_stretch(share), longest = pad_stretch_max(share);
 	if (p->stretch < shortest)
 		p->stretch = shortest;
 	if (reserved < share && reserved - next <= p->stretch / 2 && (!p->fault[0] || now - p->failed_at >= RETRY)) {
 		usec since = now - p->reserved_at;
-		if (p->reserved_at && since < STRETCH_SOON && p->stretch < STRETCH_MAX)
-			p->stretch *= 2;
+		if (p->reserved_at && since < STRETCH_SOON)
+			p->stretch = 2 * p->stretch < longest ? 2 * p->stretch : longest;
 		else if (since > STRETCH_LATE && p->stretch / 2 >= shortest)
 			p->stretch /= 2;
 		struct ledger record = p->ledger;
@@ -194,8 +192,7 @@ static bool burn_used(struct pad *p, bool is_idle)
 
 static void record_received(struct pad *p, usec now)
 {
-	uint64_t received = atomic_load(&p->received), known = p->ledger.received;
-	if (received - known < RECORD_BYTES && (received == known || now - p->recorded_at < RECORD_EVERY))
+	if (atomic_load(&p->received) == p->ledger.received || now - p->recorded_at < RECORD_EVERY)
 		return;
 	struct ledger next = p->ledger;
 	p->recorded_at = now;

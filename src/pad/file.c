@@ -23,8 +23,8 @@
 /* What the kernel is asked to have ready: more than it reads ahead by itself, and also for who walks down. */
 #define WINDOW ((uint64_t)4 << 20)
 #define WINDOWS 4 /* each of the two walks has the one it is in and, across a block's end, the one before */
-#define ADVICE_LEN ((uint64_t)1 << 20) /* each is a request to the disk; a longer one may be cut short by the kernel   \
-					*/
+/* Each is a request to the disk; a longer one may be cut short by the kernel. */
+#define ADVICE_LEN ((uint64_t)1 << 20)
 #define NO_WINDOW UINT64_MAX
 
 struct pad_file {

@@ -131,8 +131,14 @@ static enum err load_ledger(struct pad *p, const uint8_t copies[LEDGER_COPIES][L
 	return OK;
 }
 
+static bool is_damaged(const uint8_t record[LEDGER_RECORD_LEN])
+{
+	struct ledger ledger;
+	return ledger_decode(&ledger, record) != OK && !secret_is_zero(record, LEDGER_RECORD_LEN);
+}
+
 /* The record as this start finds it, and proof that it can be written. */
-static enum err begin_ledger(struct pad *p, struct fault *fault)
+static enum err begin_ledger(struct pad *p, bool has_damage, struct fault *fault)
 {
 	struct ledger next = p->ledger;
 	uint64_t share = pad_share(&p->layout, p->options.role, next.boundary);
@@ -141,6 +147,10 @@ static enum err begin_ledger(struct pad *p, struct fault *fault)
 			"%s: PadOffset = %" PRIu64 " lies behind the end of this end's part, which has %" PRIu64
 			" bytes",
 			p->name, p->options.first, share);
+	/* Torn when it was written, it reserved nothing; damaged later, it may have been the newer one. Then no more
+	 * than one stretch was used that the other knows nothing of. */
+	if (has_damage)
+		next.sent = next.sent + pad_stretch_max(share) < share ? next.sent + pad_stretch_max(share) : share;
 	if (next.sent < p->options.first)
 		next.sent = p->options.first;
 	if (pad_record(p, &next) != OK)
@@ -185,7 +195,7 @@ enum err pad_new(struct pad **ret, const struct pad_medium *medium, uint64_t siz
 	atomic_store(&p->fetches, PAD_FETCHES);
 	err = load_ledger(p, copies, fault);
 	if (err == OK)
-		err = begin_ledger(p, fault);
+		err = begin_ledger(p, is_damaged(copies[0]) || is_damaged(copies[1]), fault);
 	if (err == OK)
 		err = begin_supplies(p, fault);
 	if (err != OK) {

@@ -9,6 +9,8 @@
 
 #define PAD_SEND_RING ((uint64_t)8 << 20)
 #define PAD_RECEIVE_RING ((uint64_t)16 << 20)
+#define PAD_STRETCH_MAX ((uint64_t)64 << 20) /* reserved at once, and no more than: */
+#define PAD_STRETCH_SHARE 8                  /* this part of the share */
 #define PAD_FETCHES 256   /* datagrams looked up in the file that may fail before more are tried ... */
 #define PAD_FETCH_RATE 64 /* ... and how many of them a second */
 
@@ -46,6 +48,12 @@ struct pad {
 	uint32_t slots_from, n_slots;
 	char fault[160];
 };
+
+static inline uint64_t pad_stretch_max(uint64_t share)
+{
+	uint64_t part = share / PAD_STRETCH_SHARE;
+	return part < PAD_BLOCK ? PAD_BLOCK : part < PAD_STRETCH_MAX ? part : PAD_STRETCH_MAX;
+}
 
 /* The next record; `ledger` becomes what it says only when it is on disk. ERR_IO. Under the lock. */
 enum err pad_record(struct pad *p, struct ledger *next);

@@ -611,6 +611,53 @@ static void test_what_does_not_fit_is_refused(void **state)
 	link_done(&l);
 }
 
+/* Whichever copy of the ledger goes bad between two lives: what was used in the first is not used in the second. */
+static void test_a_damaged_copy_costs_a_stretch_and_no_byte_twice(void **state)
+{
+	(void)state;
+	struct seeded seed = {14};
+	uint8_t *bytes = malloc(16 * MIB);
+	seeded_bytes(&seed, bytes, 16 * MIB);
+	for (size_t bad = 0; bad < LEDGER_COPIES; bad++) {
+		for (int lives = 1; lives < 4; lives++) {
+			struct disk d;
+			struct pad *p;
+			struct fault fault;
+			struct pad_stretch stretch;
+			uint64_t end = 0;
+			disk_init(&d, bytes, 16 * MIB, &seed);
+			const struct pad_medium medium = disk_medium(&d);
+			const struct pad_options options = {.role = PAD_RESPONDER};
+			for (int life = 0; life <= lives; life++) {
+				disk_revive(&d);
+				assert_err(pad_new(&p, &medium, 16 * MIB, d.copies, &options, "pad", &fault), OK);
+				for (usec now = 1; now < 40; now++) {
+					(void)pad_serve(p, now * USEC_PER_MS, 1);
+					if (pad_take(p, 20000, false, &stretch) != OK)
+						continue;
+					assert_true(stretch.position >= end);
+					end = stretch.position + 20000;
+				}
+				uint8_t buffer[1000]; /* all that is reserved, which the older copy does not know of */
+				while (pad_take_reading(p, sizeof buffer, false, buffer, &stretch) == OK)
+					end = stretch.position + sizeof buffer;
+				d.is_dead = true; /* killed */
+				pad_free(p);
+			}
+			assert_true(end > 200000);
+			d.copies[bad][100] ^= 0x10;
+			disk_revive(&d);
+			assert_err(pad_new(&p, &medium, 16 * MIB, d.copies, &options, "pad", &fault), OK);
+			(void)pad_serve(p, USEC_PER_SEC, 1);
+			assert_err(pad_take(p, 500, false, &stretch), OK);
+			assert_true(stretch.position >= end);
+			pad_free(p);
+			disk_done(&d);
+		}
+	}
+	free(bytes);
+}
+
 static void test_the_first_offset_is_kept(void **state)
 {
 	(void)state;
@@ -757,6 +804,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_ours_is_not_the_peers),
 		cmocka_unit_test(test_what_is_too_late_or_far_ahead_is_told),
 		cmocka_unit_test(test_what_does_not_fit_is_refused),
+		cmocka_unit_test(test_a_damaged_copy_costs_a_stretch_and_no_byte_twice),
 		cmocka_unit_test(test_the_first_offset_is_kept),
 		cmocka_unit_test(test_a_ledger_that_cannot_be_written_stops_the_sending),
 		cmocka_unit_test(test_lanes_that_outrun_the_memory_get_what_the_pad_holds),
