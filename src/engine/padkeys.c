@@ -141,7 +141,10 @@ static enum err admit_masked(struct peer *p, const struct responder_claim *claim
 			"frames have to be masked with a one-time pad: Protection = pq+otp");
 	if (memcmp(request.pad_marks.pad_id, pad_id(p->pad), PAD_ID_LEN) != 0)
 		return refuse(p, reason, "it has another pad", "the one-time pad is another one here");
-	enum pad_verdict verdict = judge(p, &request.pad_marks, seen_before(p->padlink, claim->answered_at));
+	/* While there is a session, what the peer sent in it after it made its marks may be here before them. */
+	bool has_session = p->active || p->old || p->pending[0] || p->pending[1];
+	uint64_t seen = has_session ? seen_before(p->padlink, claim->answered_at) : pad_seen(p->pad);
+	enum pad_verdict verdict = judge(p, &request.pad_marks, seen);
 	if (verdict == PAD_AGREED)
 		return OK;
 	/* Told from the other side. */

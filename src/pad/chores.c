@@ -217,11 +217,12 @@ static void measure_rate(struct pad *p, uint64_t wall_s)
 /* A share that is used up may grow by the peer's credit; not when the peer has none, or says nothing for long. */
 static void look_for_the_end(struct pad *p, usec now)
 {
-	if (!atomic_exchange(&p->is_short, false) || p->is_used_up)
+	size_t wanted = atomic_exchange(&p->short_of, 0);
+	if (wanted == 0 || p->is_used_up)
 		return;
 	uint64_t share = atomic_load(&p->share), whole = p->layout.n_blocks * PAD_BLOCK;
 	uint64_t peer_used = atomic_load(&p->received), peer_share = whole - share;
-	if (share - supply_next(p->send) > PAD_SPARE + SUPPLY_TAKE_MAX)
+	if (share - supply_next(p->send) >= PAD_SPARE + wanted)
 		return; /* more has come meanwhile */
 	if (!p->starved_since)
 		p->starved_since = now;

@@ -258,7 +258,7 @@ enum err pad_take(struct pad *p, size_t len, bool is_control, struct pad_stretch
 	enum err err = supply_take(
 		p->send, len, is_control || end < PAD_SPARE ? end : end - PAD_SPARE, &ret->position, &ret->bytes);
 	if (err == ERR_FULL) {
-		atomic_store_explicit(&p->is_short, true, memory_order_relaxed);
+		atomic_store_explicit(&p->short_of, len, memory_order_relaxed);
 		err = ERR_AGAIN; /* the peer may have some to give */
 	}
 	if (err != OK) {

@@ -33,8 +33,8 @@ struct pad {
 	_Atomic uint64_t received;                /* end of the highest position that has authenticated */
 	_Atomic uint64_t wake_send, wake_receive; /* positions that wake the feeder; UINT64_MAX: it has been */
 	_Atomic bool is_stopped;                  /* nothing is given out: old, or the ledger failed for too long */
-	_Atomic bool is_short;                    /* a take has failed for want of pad since the last look */
-	_Atomic int32_t fetches;                  /* that are still allowed */
+	_Atomic size_t short_of; /* bytes that a take has failed to get from our share since the last look; 0: none */
+	_Atomic int32_t fetches; /* that are still allowed */
 
 	pthread_mutex_t lock; /* of what follows */
 	struct ledger ledger; /* as it is on disk */
