@@ -131,9 +131,9 @@ static bool feed_receive(struct pad *p, bool *ret_moved)
 	uint64_t head = atomic_load(&p->received), share = pad_share(&p->layout, role, p->ledger.boundary);
 	*ret_moved |= head != p->receive_pace.used;
 	pace(&p->receive_pace, head, PAD_RECEIVE_RING - PAD_WINDOW - 2 * GARBAGE_MIN);
-	if (head > supply_loaded(p->receive)) { /* it went on far ahead, after losses */
+	if (head > supply_loaded(p->receive) + PAD_WINDOW) { /* it went on far ahead, after losses */
 		clear_behind(p, p->receive, head, true);
-		supply_jump(p->receive, head);
+		supply_jump(p->receive, head - PAD_WINDOW);
 	}
 	bool is_good = read_ahead(p, p->receive, role, earlier(head + p->receive_pace.ahead, share));
 	clear_behind(p, p->receive, head > PAD_WINDOW ? head - PAD_WINDOW : 0, false);

@@ -331,9 +331,9 @@ void pad_received(struct pad *p, uint64_t end)
 	while (end > before && !atomic_compare_exchange_weak_explicit(
 				       &p->received, &before, end, memory_order_release, memory_order_relaxed))
 		;
-	if (end > supply_loaded(p->receive))
-		atomic_fetch_add_explicit(
-			&p->fetches, 1, memory_order_relaxed); /* it came from the file, and was right */
+	/* It came from the file, and was right. */
+	if (end && !supply_at(p->receive, end - 1, 1))
+		atomic_fetch_add_explicit(&p->fetches, 1, memory_order_relaxed);
 	if (end >= atomic_load_explicit(&p->wake_receive, memory_order_relaxed))
 		pad_wake(p, &p->wake_receive);
 }
