@@ -74,6 +74,8 @@ def test_keepalive_holds_a_nat_open(lab):
     masquerade(lab, "50000-50009")
     forget_connections(lab.middle)
     wait_until_at(server, "10.1.1.1:5000")
+    # before the new address is proven little is sent there
+    assert wait.until(lambda: answers(lab.server, lab.client.inner(4)), "the server's ping comes back")
     assert ping(lab.server, lab.client.inner(4), 3) == 3
     assert client.status()["handshakes"]["initiated"] == 1
 
