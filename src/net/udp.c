@@ -64,15 +64,16 @@ static enum err socket_open(struct udp *udp, struct fault *fault)
 }
 
 /* The options without which the program would not work; all are older than any kernel it meets. */
-static enum err options_set(struct udp *udp, struct fault *fault)
+static enum err options_set(struct udp *udp, bool is_plain, struct fault *fault)
 {
 	int fd = udp->fd;
-	bool done = option_set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE) &&
+	bool done = option_set(fd, IPPROTO_IP, IP_MTU_DISCOVER, is_plain ? IP_PMTUDISC_DONT : IP_PMTUDISC_PROBE) &&
 		    option_set(fd, IPPROTO_IP, IP_RECVERR, 0);
 	if (udp->ipv6)
 		done = done && option_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0) &&
-		       option_set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE) &&
-		       option_set(fd, IPPROTO_IPV6, IPV6_DONTFRAG, 1) &&
+		       option_set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER,
+			       is_plain ? IPV6_PMTUDISC_DONT : IPV6_PMTUDISC_PROBE) &&
+		       option_set(fd, IPPROTO_IPV6, IPV6_DONTFRAG, !is_plain) &&
 		       option_set(fd, IPPROTO_IPV6, IPV6_RECVERR, 0) &&
 		       /* Tells the address of IPv4 datagrams too, in mapped form. */
 		       option_set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
@@ -85,7 +86,7 @@ static void offloads_probe(struct udp *udp)
 {
 	int value = 0;
 	socklen_t len = sizeof value;
-	atomic_init(&udp->segment, getsockopt(udp->fd, IPPROTO_UDP, UDP_SEGMENT, &value, &len) == 0);
+	atomic_store(&udp->segment, getsockopt(udp->fd, IPPROTO_UDP, UDP_SEGMENT, &value, &len) == 0);
 	udp->gro = option_set(udp->fd, IPPROTO_UDP, UDP_GRO, 1);
 }
 
@@ -173,7 +174,7 @@ enum err udp_open(struct udp **ret, const struct udp_config *config, struct faul
 		return fault_set(fault, ERR_NOMEM, "no memory for a UDP socket");
 	enum err err = socket_open(udp, fault);
 	if (!err)
-		err = options_set(udp, fault);
+		err = options_set(udp, config->is_plain, fault);
 	if (!err && config->mark && setsockopt(udp->fd, SOL_SOCKET, SO_MARK, &config->mark, sizeof config->mark) < 0)
 		err = fault_errno(fault,
 			"cannot set firewall mark %u: that needs CAP_NET_ADMIN; run as root or leave it out",
@@ -184,7 +185,8 @@ enum err udp_open(struct udp **ret, const struct udp_config *config, struct faul
 		udp_close(udp);
 		return err;
 	}
-	offloads_probe(udp);
+	if (!config->is_plain)
+		offloads_probe(udp);
 	buffers_set(udp->fd, config->buffer_bytes ? config->buffer_bytes : BUFFER_BYTES_DEFAULT);
 	*ret = udp;
 	return OK;
@@ -219,6 +221,17 @@ bool udp_has_ipv6(const struct udp *udp)
 bool udp_has_segment(const struct udp *udp)
 {
 	return atomic_load_explicit(&udp->segment, memory_order_relaxed);
+}
+
+enum err udp_connect(struct udp *udp, const struct addr *remote)
+{
+	union name name = {0};
+	socklen_t len = 0;
+	if (!name_of(&name, &len, udp->ipv6, remote)) {
+		errno = EAFNOSUPPORT;
+		return ERR_IO;
+	}
+	return connect(udp->fd, &name.any, len) == 0 ? OK : ERR_IO;
 }
 
 /* ---- sending ---- */
@@ -344,6 +357,24 @@ static int burst_send(struct udp *udp, struct burst *burst)
 	return error;
 }
 
+/* errno's value, kept, as what udp_send gives. */
+static enum err result_of(int error)
+{
+	errno = error;
+	switch (error) {
+	case 0:
+		return OK;
+	case EAGAIN:
+	case ENOBUFS:
+	case ENOMEM:
+		return ERR_AGAIN;
+	case EMSGSIZE:
+		return ERR_TOO_BIG;
+	default:
+		return ERR_IO;
+	}
+}
+
 enum err udp_send(struct udp *udp, const struct udp_route *route, const uint8_t *data, size_t len, size_t segment)
 {
 	assert(len >= 1 && len <= UDP_SEND_MAX && segment >= 1 && (len - 1) / segment < UDP_SEGMENTS_MAX);
@@ -362,17 +393,58 @@ enum err udp_send(struct udp *udp, const struct udp_route *route, const uint8_t 
 		burst.pin = NULL;
 		error = burst_send(udp, &burst);
 	}
-	errno = error;
-	switch (error) {
-	case 0:
-		return OK;
-	case EAGAIN:
-	case ENOBUFS:
-	case ENOMEM:
-		return ERR_AGAIN;
-	case EMSGSIZE:
-		return ERR_TOO_BIG;
-	default:
-		return ERR_IO;
+	return result_of(error);
+}
+
+/* One sendmmsg of up to UDP_SEGMENTS_MAX datagrams; returns 0 or errno's value. */
+static int each_send(struct udp *udp, struct msghdr *message, const struct iovec *datagrams, size_t n)
+{
+	struct mmsghdr messages[UDP_SEGMENTS_MAX];
+	int first_error = 0;
+	bool was_tried = false;
+	for (size_t i = 0; i < n; i++) {
+		messages[i] = (struct mmsghdr){.msg_hdr = *message};
+		messages[i].msg_hdr.msg_iov = (struct iovec *)(uintptr_t)&datagrams[i];
+		messages[i].msg_hdr.msg_iovlen = 1;
 	}
+	for (size_t at = 0; at < n;) {
+		int sent = sendmmsg(udp->fd, messages + at, (unsigned int)(n - at), MSG_DONTWAIT);
+		if (sent > 0) {
+			at += (size_t)sent;
+			was_tried = false;
+			continue;
+		}
+		if (sent < 0 && errno == EINTR)
+			continue;
+		int error = errno;
+		first_error = first_error ? first_error : error;
+		if (error == EAGAIN)
+			return first_error;
+		/* An answer to something earlier took the place of this one; and a full queue may have room again. */
+		bool again = (error == ECONNREFUSED || error == ENOBUFS) && !was_tried;
+		at += again ? 0 : 1;
+		was_tried = again;
+	}
+	return first_error;
+}
+
+enum err udp_send_each(struct udp *udp, const struct udp_route *route, const struct iovec *datagrams, size_t n)
+{
+	union control control;
+	struct msghdr message;
+	struct burst burst = {0};
+	if (!name_of(&burst.name, &burst.name_len, udp->ipv6, &route->remote))
+		return result_of(EAFNOSUPPORT);
+	if (route->ifindex || memcmp(route->local_ip, ip_zero, 16) != 0)
+		burst.pin = route;
+	message_fill(&message, &control, udp, &burst, 0);
+	int first_error = 0;
+	for (size_t at = 0; at < n; at += UDP_SEGMENTS_MAX) {
+		size_t some = n - at < UDP_SEGMENTS_MAX ? n - at : UDP_SEGMENTS_MAX;
+		int error = each_send(udp, &message, datagrams + at, some);
+		first_error = first_error ? first_error : error;
+		if (error == EAGAIN)
+			break;
+	}
+	return result_of(first_error);
 }

@@ -3,8 +3,8 @@
  * coalescing on the way in, and replies that leave from the address the peer used.
  *
  * One socket serves IPv6 and IPv4 where the machine has IPv6, IPv4 alone where it has not; the
- * caller sees IPv4-mapped addresses in both cases. Datagrams are never fragmented, and the
- * kernel's idea of the path's MTU is ignored: finding it is the transport's task (RFC 8899).
+ * caller sees IPv4-mapped addresses in both cases. Datagrams are never fragmented (but by plain
+ * sockets), and the kernel's idea of the path's MTU is ignored: finding it is the transport's task (RFC 8899).
  * Where the kernel or the network card lacks an offload, the same calls do the same with more
  * system calls.
  *
@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #define UDP_SEND_MAX 65507  /* bytes in one udp_send */
 #define UDP_SEGMENTS_MAX 64 /* datagrams in one udp_send */
@@ -31,6 +32,8 @@ struct udp_config {
 				this one shares; the kernel spreads peers over them (`bind` is not read) */
 	size_t buffer_bytes; /* kernel buffers, each direction; 0: 8 MiB */
 	uint32_t mark;       /* firewall mark of what is sent (SO_MARK); 0: none */
+	bool is_plain;       /* for protocols that know nothing of paths: datagrams that are too large for one are
+				fragmented by IP, and none are coalesced */
 };
 
 /*
@@ -51,6 +54,13 @@ bool udp_has_segment(const struct udp *udp); /* can still change to false: a net
 bool udp_has_gro(const struct udp *udp);
 bool udp_has_ipv6(const struct udp *udp);
 
+/*
+ * From now on only datagrams of `remote` arrive, and a port that nobody has open at the other end shows: udp_send,
+ * udp_send_each and udp_receive give ERR_IO with ECONNREFUSED once for each such answer. Goes on sending to a route's
+ * remote. ERR_IO (errno kept: no route there).
+ */
+enum err udp_connect(struct udp *udp, const struct addr *remote);
+
 /* Where to, and which of our addresses from. */
 struct udp_route {
 	struct addr remote;
@@ -69,3 +79,10 @@ struct udp_route {
  *                EAFNOSUPPORT (an IPv6 peer, no IPv6 here) ...; may pass by itself
  */
 enum err udp_send(struct udp *udp, const struct udp_route *route, const uint8_t *data, size_t len, size_t segment);
+
+/*
+ * Sends n datagrams of any sizes, each 1..UDP_SEND_MAX bytes. What fails is left out and the rest goes on, but after
+ * ERR_AGAIN the rest is dropped. Errors as udp_send's; of several the first one, errno kept. ERR_IO with ECONNREFUSED:
+ * the answer to an earlier datagram; all of these went out.
+ */
+enum err udp_send_each(struct udp *udp, const struct udp_route *route, const struct iovec *datagrams, size_t n);

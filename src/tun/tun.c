@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <net/if_arp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -81,7 +82,7 @@ static enum err queue_attach(int fd, struct ifreq *request, short flags, struct 
 {
 	request->ifr_flags = flags;
 	if (ioctl(fd, TUNSETIFF, request) < 0)
-		return attach_fault(strchr(request->ifr_name, '%') ? "snk0" : request->ifr_name, fault);
+		return attach_fault(request->ifr_name, fault);
 	return OK;
 }
 
@@ -124,7 +125,10 @@ static enum err queues_open(struct tun *tun, const struct tun_config *config, un
 
 	struct ifreq request = {0};
 	/* The kernel replaces %d by the first free number. */
-	strncpy(request.ifr_name, config->name && *config->name ? config->name : "snk%d", IFNAMSIZ - 1);
+	if (config->name && *config->name)
+		(void)snprintf(request.ifr_name, IFNAMSIZ, "%s", config->name);
+	else
+		(void)snprintf(request.ifr_name, IFNAMSIZ, "%.8s%%d", config->prefix ? config->prefix : "snk");
 	err = queue_attach(tun->fds[0], &request, (short)(flags | IFF_TUN_EXCL), fault);
 	for (unsigned int i = 1; !err && i < wanted; i++) {
 		err = device_open(&tun->fds[i], fault);

@@ -38,6 +38,7 @@
 
 struct tun_config {
 	const char *name;      /* NULL or "": the first free one of snk0, snk1, ... */
+	const char *prefix;    /* what stands for "snk" there; NULL: "snk" */
 	unsigned int n_queues; /* 1..TUN_QUEUES_MAX */
 	unsigned int layer;    /* 3: IP packets (TUN); 2: Ethernet frames (TAP) */
 };
