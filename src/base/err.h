@@ -3,7 +3,7 @@
  *
  * A function that can fail returns `enum err`. Functions whose failure a person has to read about
  * (opening a device, parsing a file) also fill a `struct fault` with a sentence that names the
- * thing and the remedy. Libraries (everything but daemon and cli) never print.
+ * thing and the remedy. Libraries (everything but daemon, cli and compat) never print.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /*
  * The log: one line to standard error, written at once, for people or as JSON; with a systemd priority before it when
- * the journal reads it. Only daemon and cli call it. Never give it a secret.
+ * the journal reads it. Only daemon, cli and compat call it. Never give it a secret.
  *
  * As JSON a line is one object: "time" (RFC 3339, UTC, milliseconds), "level" (error, warning, info, debug), "message",
  * and where they are known "tunnel", "event" and "peer". Texts may hold any bytes: those that are no UTF-8 are replaced

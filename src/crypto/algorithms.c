@@ -15,6 +15,8 @@ static void fetch_all(void)
 	all = (struct algorithms){
 		.sha256 = EVP_MD_fetch(NULL, "SHA256", NULL),
 		.sha384 = EVP_MD_fetch(NULL, "SHA384", NULL),
+		.sha3_256 = EVP_MD_fetch(NULL, "SHA3-256", NULL),
+		.shake256 = EVP_MD_fetch(NULL, "SHAKE-256", NULL),
 		.x25519 = EVP_KEYEXCH_fetch(NULL, "X25519", NULL),
 		.ml_kem_1024 = EVP_KEM_fetch(NULL, "ML-KEM-1024", NULL),
 		.ml_dsa_65 = EVP_SIGNATURE_fetch(NULL, "ML-DSA-65", NULL),
@@ -23,7 +25,7 @@ static void fetch_all(void)
 		.aes_256_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL),
 		.poly1305 = EVP_MAC_fetch(NULL, "POLY1305", NULL),
 	};
-	complete = all.sha256 && all.sha384 && all.ml_dsa_65 && all.ml_dsa_87 && all.chacha20_poly1305 &&
+	complete = all.sha256 && all.sha384 && all.sha3_256 && all.shake256 && all.ml_dsa_65 && all.ml_dsa_87 && all.chacha20_poly1305 &&
 		   all.aes_256_gcm && all.poly1305;
 	ERR_clear_error();
 }

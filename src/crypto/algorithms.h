@@ -19,7 +19,7 @@
 #include <stdbool.h>
 
 struct algorithms {
-	EVP_MD *sha256, *sha384;
+	EVP_MD *sha256, *sha384, *sha3_256, *shake256;
 	EVP_KEYEXCH *x25519; /* these two are found by name when used: held to notice their absence at once */
 	EVP_KEM *ml_kem_1024;
 	EVP_SIGNATURE *ml_dsa_65, *ml_dsa_87;

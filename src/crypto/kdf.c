@@ -107,6 +107,18 @@ static const EVP_MD *sha384(void)
 	return all ? all->sha384 : NULL;
 }
 
+static const EVP_MD *sha3_256(void)
+{
+	const struct algorithms *all = algorithms_get();
+	return all ? all->sha3_256 : NULL;
+}
+
+static const EVP_MD *shake256_md(void)
+{
+	const struct algorithms *all = algorithms_get();
+	return all ? all->shake256 : NULL;
+}
+
 enum err hash_sha384(uint8_t out[static HASH_LEN], const struct view *parts, size_t n_parts)
 {
 	return hash(sha384(), HASH_LEN, out, parts, n_parts);
@@ -115,6 +127,20 @@ enum err hash_sha384(uint8_t out[static HASH_LEN], const struct view *parts, siz
 enum err hash_sha256(uint8_t out[static HASH_SHA256_LEN], const struct view *parts, size_t n_parts)
 {
 	return hash(sha256(), HASH_SHA256_LEN, out, parts, n_parts);
+}
+
+enum err hash_sha3_256(uint8_t out[static HASH_SHA3_256_LEN], const struct view *parts, size_t n_parts)
+{
+	return hash(sha3_256(), HASH_SHA3_256_LEN, out, parts, n_parts);
+}
+
+enum err shake256(uint8_t *out, size_t len, const struct view *parts, size_t n_parts)
+{
+	const EVP_MD *md = shake256_md();
+	EVP_MD_CTX *ctx = md ? EVP_MD_CTX_new() : NULL;
+	const bool good = ctx && EVP_DigestInit_ex2(ctx, md, NULL) == 1 && absorb(ctx, parts, n_parts) &&
+			  EVP_DigestFinalXOF(ctx, out, len) == 1;
+	return finish(ctx, good, out, len);
 }
 
 enum err hmac_sha384(uint8_t out[static HASH_LEN], struct view key, const struct view *parts, size_t n_parts)

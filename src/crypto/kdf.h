@@ -12,9 +12,13 @@
 
 #define HASH_LEN 48 /* SHA-384 */
 #define HASH_SHA256_LEN 32
+#define HASH_SHA3_256_LEN 32
 
 enum err hash_sha384(uint8_t out[static HASH_LEN], const struct view *parts, size_t n_parts);
 enum err hash_sha256(uint8_t out[static HASH_SHA256_LEN], const struct view *parts, size_t n_parts);
+/* FIPS 202; they are in the older programs' protocols only (compat/snek_kyber.h). */
+enum err hash_sha3_256(uint8_t out[static HASH_SHA3_256_LEN], const struct view *parts, size_t n_parts);
+enum err shake256(uint8_t *out, size_t len, const struct view *parts, size_t n_parts); /* len > 0 bytes of output */
 enum err hmac_sha384(uint8_t out[static HASH_LEN], struct view key, const struct view *parts, size_t n_parts);
 enum err hmac_sha256(uint8_t out[static HASH_SHA256_LEN], struct view key, const struct view *parts, size_t n_parts);
 

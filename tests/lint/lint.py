@@ -31,12 +31,13 @@ LAYERS = {
     "engine": "base crypto wire pad handshake transport",
     "tun": "base",
     "net": "base",
+    "compat": "base crypto wire pad transport tun net",
     "config": "base crypto pad",
     "store": "base",
     "host": "base net config",
     "control": "base config",
     "daemon": BELOW_DAEMON,
-    "cli": "base crypto pad config host control daemon",
+    "cli": "base crypto pad compat config host control daemon",
 }
 
 # Header prefix of a library -> the folders that may use it. A library has one home, so that it can
@@ -45,7 +46,7 @@ LIBRARIES = {
     "openssl/": "crypto",
     "intel-ipsec-mb.h": "crypto",
     "libmnl/": "net",
-    "jansson.h": "control cli daemon",
+    "jansson.h": "compat control cli daemon",
     "sqlite3.h": "store",
     "microhttpd.h": "control",
     "curl/": "control",
@@ -58,7 +59,7 @@ LIBRARIES = {
 # Folders that are pure computation: packets, time and randomness come in as arguments.
 PURE = "wire handshake transport engine".split()
 # Folders that may speak to a person.
-SPEAKERS = ("daemon", "cli")
+SPEAKERS = ("compat", "daemon", "cli")
 # The log itself, and the loop of a process of its own, which nobody hears otherwise.
 SPEAKING_FILES = ("src/base/log.c", "src/base/log.h", "src/host/keeper_process.c")
 # Where a process ends: besides main, what aborts without randomness, and what forks.
@@ -190,7 +191,7 @@ def check_printing(tree):
     for path, folders, code in tree.c_files("src"):
         if (folders and folders[0] in SPEAKERS) or tree.name(path) in SPEAKING_FILES:
             continue
-        why = "a library returns an error, only daemon and cli speak"
+        why = "a library returns an error, only compat, daemon and cli speak"
         tree.report_calls(path, code, PRINTING, "printing", why)
         for match in re.finditer(r"\bv?fprintf\s*\(\s*(?:stdout|stderr)\b", code):
             tree.report(path, code.count("\n", 0, match.start()) + 1, "printing", f"fprintf(): {why}")
