@@ -69,16 +69,19 @@ void carrier_stop(struct carrier *carrier);
 unsigned int carrier_trouble(struct carrier *carrier);
 /* What made it fail, after CARRIER_FAILED. */
 const struct fault *carrier_fault(const struct carrier *carrier);
+/* The time of the batch that `open` is called for. */
+usec carrier_now(const struct carrier *carrier);
 const struct carrier_counters *carrier_counters(const struct carrier *carrier);
 /* When the last datagram was received that the protocol called authentic by carrier_deliver; 0: none yet. */
 usec carrier_heard_at(const struct carrier *carrier);
 
 /* ---- within seal ---- */
 
-/* Room for the next datagram: CARRIER_DATAGRAM_MAX bytes. Valid until carrier_send. */
+/* Room for two datagrams, CARRIER_DATAGRAM_MAX bytes each, one behind the other; for no more until both, or the one
+ * that is needed, have been sent. */
 uint8_t *carrier_room(struct carrier *carrier);
-/* The room holds a datagram of `len` bytes, which goes out with the others soon. */
-void carrier_send(struct carrier *carrier, size_t len);
+/* A datagram in that room goes out, with others, soon. In the order of the room. */
+void carrier_send(struct carrier *carrier, const uint8_t *datagram, size_t len);
 
 /* ---- within open ---- */
 
