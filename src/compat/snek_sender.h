@@ -1,0 +1,42 @@
+/*
+ * The sending half of a snek session: inner packets to datagrams, as the older program makes them.
+ *
+ * A packet is padded with zeros (within the AEAD) to a bucket of 64, 256, 512 or 1536 bytes, with its length in front,
+ * and sealed; a ciphertext over 1536 bytes goes out as two datagrams. Two things differ, and no peer can tell: the
+ * older program's rare excess padding, an accident, is never made, and nonces are counted rather than drawn. A nonce
+ * is 8 random bytes of the session and a counter of 4, which carries into them: it never repeats, whereas
+ * random ones under one key for both ways are safe for 2^32 packets at best; it marks the frames that are ours, should
+ * somebody send them back; and a peer that is jorm too can tell replays by it (snek_replay.h).
+ *
+ * One thread seals. snek_sender_is_own may be asked by another.
+ */
+#pragma once
+
+#include "base/rng.h"
+#include "compat/snek_frame.h"
+
+#define SNEK_DATAGRAMS_MAX 2 /* of a packet */
+/* In place, before its second chunk is cut off: what the largest packet needs. */
+#define SNEK_ROOM (SNEK_FRAGMENT_HEADER_LEN + SNEK_LENGTH_LEN + SNEK_PACKET_MAX + AEAD_TAG_LEN)
+
+struct snek_sender;
+
+/* `data`: SNEK_ROOM bytes of the caller's. */
+struct snek_datagram {
+	uint8_t *data;
+	size_t len;
+};
+
+/* Draws 12 bytes: the first nonce's 8, and the first fragment's id. The key is copied. ERR_NOMEM, ERR_CRYPTO. */
+enum err snek_sender_new(struct snek_sender **ret, const uint8_t key[static AEAD_KEY_LEN], const struct rng *rng);
+void snek_sender_free(struct snek_sender *sender); /* wipes; NULL is fine */
+
+/* Fills out[0..*ret_n): 1 or 2 datagrams, to be sent in this order; each as the usual sizes are (at most 1573 bytes),
+ * well-formed whatever the packet holds, since one odd datagram ends an older peer's reception for good. The packet may
+ * not lie in their room. ERR_ARGUMENT: an empty packet; ERR_TOO_BIG: over SNEK_PACKET_MAX; ERR_CRYPTO: the library
+ * failed. On error *ret_n is 0. */
+enum err snek_seal(struct snek_sender *sender, const uint8_t *packet, size_t len,
+	struct snek_datagram out[static SNEK_DATAGRAMS_MAX], size_t *ret_n);
+
+/* Has this sender used the nonce? From any thread. */
+bool snek_sender_is_own(const struct snek_sender *sender, const uint8_t nonce[static AEAD_NONCE_LEN]);
