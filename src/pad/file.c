@@ -4,6 +4,7 @@
 #include "base/rng.h"
 #include "base/secret.h"
 #include "pad/io.h"
+#include "pad/otptunnel.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -158,6 +159,35 @@ static enum err read_id(int fd, const char *path, uint8_t ret_id[static PAD_ID_L
 	return pad_read_all(fd, 0, ret_id, PAD_ID_LEN) == OK ? OK : cannot_read(path, fault);
 }
 
+/* What otptunnel has used lies all over the file. */
+static enum err check_otptunnel(int fd, const struct pad_file_config *config, struct fault *fault)
+{
+	uint8_t head[OTPTUNNEL_HEAD_LEN], id[PAD_ID_LEN];
+	char path[PATH_MAX];
+	struct ledger l;
+	if (pad_read_all(fd, 0, head, sizeof head) != OK)
+		return cannot_read(config->path, fault);
+	enum err result = otptunnel_id(id, head);
+	secret_wipe(head, sizeof head);
+	if (result != OK)
+		return fault_set(fault, result, "cannot tell the pad %s from one of otptunnel's: %s", config->path,
+			err_text(result));
+	if (pad_ledger_path(path, config->folder, id) != OK)
+		return fault_set(fault, ERR_TOO_BIG,
+			"the path of the folder of ledgers %.200s... is too long: choose another StateDirectory",
+			config->folder);
+	result = pad_ledger_read(&l, path, fault);
+	if (result == ERR_NOT_FOUND || (result == OK && !otptunnel_ledger_is_used(&l)))
+		return OK;
+	if (result != OK)
+		return result;
+	return fault_set(fault, ERR_STATE,
+		"otptunnel has used the pad %s, and no byte may be used twice: cut what is left of it with `jorm pad "
+		"split FILE OUT --from %llu` at both ends (the larger of the two offsets that `jorm pad info` shows "
+		"there), and use OUT",
+		config->path, (unsigned long long)otptunnel_unused_from(&l));
+}
+
 /* ---- opening and closing ---- */
 
 static enum err open_all(struct pad_file *f, const struct pad_file_config *config, struct fault *fault)
@@ -172,6 +202,8 @@ static enum err open_all(struct pad_file *f, const struct pad_file_config *confi
 		result = check_content(f->pad, f->size, config->path, fault);
 	if (result == OK)
 		result = read_id(f->pad, config->path, id, fault);
+	if (result == OK)
+		result = check_otptunnel(f->pad, config, fault);
 	if (result == OK)
 		result = ledger_file_open(&f->ledger, config->folder, id, f->copies, fault);
 	if (result == OK && config->burns && !(f->noise = malloc(BURN_CHUNK)))

@@ -24,7 +24,7 @@ struct pad_file_config {
 /*
  * Opens, checks and locks both. Faults say what to do: ERR_NOT_FOUND, ERR_PERMISSION (cannot be read or, to burn,
  * written; others may write or read it), ERR_FORMAT (no regular file, too short, constant), ERR_STATE (another process
- * uses it), ERR_IO, ERR_NOMEM.
+ * uses it, or otptunnel has used it), ERR_IO, ERR_NOMEM.
  */
 enum err pad_file_open(struct pad_file **ret, const struct pad_file_config *config, struct fault *fault);
 void pad_file_close(struct pad_file *f); /* NULL is fine */

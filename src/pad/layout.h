@@ -18,10 +18,13 @@
 #define PAD_SIZE_MIN ((uint64_t)1 << 20)
 #define PAD_SIZE_MAX ((uint64_t)1 << 48)
 
-/* Which way an end walks. The one with an Endpoint is the initiator. */
+/* Which way an end walks. The one with an Endpoint is the initiator. The last two are in ledgers of otptunnel alone,
+ * whose pads are not divided like this (pad/otptunnel.h). */
 enum pad_role {
-	PAD_RESPONDER = 1, /* up from the start of the traffic */
-	PAD_INITIATOR = 2, /* down from its end in blocks, upwards within each */
+	PAD_RESPONDER = 1,  /* up from the start of the traffic */
+	PAD_INITIATOR = 2,  /* down from its end in blocks, upwards within each */
+	PAD_OTP_CLIENT = 3, /* the bytes at even offsets, from the file's beginning */
+	PAD_OTP_SERVER = 4, /* those at odd ones */
 };
 
 struct pad_layout {
@@ -34,6 +37,7 @@ struct pad_layout {
 /* ERR_FORMAT: shorter than PAD_SIZE_MIN; ERR_TOO_BIG. */
 enum err pad_layout_of(struct pad_layout *ret, uint64_t size);
 
+/* Of a native one. */
 static inline enum pad_role pad_role_other(enum pad_role role)
 {
 	return role == PAD_RESPONDER ? PAD_INITIATOR : PAD_RESPONDER;

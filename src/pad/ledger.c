@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "crypto/kdf.h"
+#include "pad/otptunnel.h"
 
 #include <assert.h>
 
@@ -68,6 +69,8 @@ static void read_numbers(struct reader *r, struct ledger *ret)
 static bool is_consistent(const struct ledger *l)
 {
 	struct pad_layout layout;
+	if (l->role == PAD_OTP_CLIENT || l->role == PAD_OTP_SERVER)
+		return otptunnel_ledger_is_consistent(l);
 	if (l->role != PAD_RESPONDER && l->role != PAD_INITIATOR)
 		return false;
 	if (pad_layout_of(&layout, l->pad_size) != OK)

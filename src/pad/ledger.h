@@ -11,7 +11,8 @@
 #define LEDGER_RECORD_LEN 512
 #define LEDGER_COPIES 2
 
-/* Positions, as pad/layout.h has them: `sent` and what goes with it in one's own walk, `received` in the other's. */
+/* Positions, as pad/layout.h has them: `sent` and what goes with it in one's own walk, `received` in the other's. Of
+ * otptunnel `sent` and `received` are offsets in the file (pad/otptunnel.h), and all below them is zero. */
 struct ledger {
 	uint64_t sequence; /* of the record; the higher copy counts */
 	uint8_t pad_id[PAD_ID_LEN];

@@ -81,6 +81,53 @@ static void test_what_is_written_is_read(void **state)
 	assert_same(&in, &out);
 }
 
+static struct ledger sample_of_otptunnel(void)
+{
+	return (struct ledger){
+		.sequence = 7, .pad_size = PAD_SIZE, .role = PAD_OTP_CLIENT, .sent = 4000, .received = 3001};
+}
+
+static void test_what_otptunnel_writes_is_read(void **state)
+{
+	(void)state;
+	struct ledger in = sample_of_otptunnel(), out;
+	uint8_t record[LEDGER_RECORD_LEN];
+	assert_err(ledger_encode(record, &in), OK);
+	assert_err(ledger_decode(&out, record), OK);
+	assert_same(&in, &out);
+	/* The smallest file, an odd one, all used: 33 even offsets, and 32 odd ones. */
+	in = (struct ledger){.sequence = 1, .pad_size = 65, .role = PAD_OTP_SERVER, .sent = 65, .received = 66};
+	assert_err(ledger_encode(record, &in), OK);
+	assert_err(ledger_decode(&out, record), OK);
+	assert_same(&in, &out);
+}
+
+static void test_what_otptunnel_never_writes_is_refused(void **state)
+{
+	(void)state;
+	struct ledger bad[10];
+	for (size_t i = 0; i < 10; i++)
+		bad[i] = sample_of_otptunnel();
+	bad[0].role = PAD_OTP_SERVER; /* of another parity than its marks */
+	bad[1].sent = PAD_SIZE + 3;
+	bad[2].received = PAD_SIZE + 2;
+	bad[3].sent++;
+	bad[4].received++;
+	bad[5].boundary = 1;
+	bad[6].burned_sent = 1;
+	bad[7].peer_saw = 1;
+	bad[8].pad_size = 63;
+	bad[8].sent = 0;
+	bad[8].received = 1;
+	bad[9].pad_size = PAD_SIZE_MAX + 1;
+	for (size_t i = 0; i < 10; i++) {
+		uint8_t record[LEDGER_RECORD_LEN];
+		struct ledger out;
+		assert_err(ledger_encode(record, &bad[i]), OK);
+		assert_err(ledger_decode(&out, record), ERR_FORMAT);
+	}
+}
+
 static void test_a_changed_bit_is_noticed(void **state)
 {
 	(void)state;
@@ -244,6 +291,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_is_written_is_read),
+		cmocka_unit_test(test_what_otptunnel_writes_is_read),
+		cmocka_unit_test(test_what_otptunnel_never_writes_is_refused),
 		cmocka_unit_test(test_a_changed_bit_is_noticed),
 		cmocka_unit_test(test_a_truncated_record_is_noticed),
 		cmocka_unit_test(test_another_version_or_kind_is_refused),
