@@ -36,6 +36,14 @@ enum err replay_accept(struct replay *r, uint64_t counter)
 	return mark(r, r->ring ? r->ring : r->narrow, REPLAY_WORDS, counter);
 }
 
+bool replay_is_seen(const struct replay *r, uint64_t counter)
+{
+	const uint64_t n_words = r->ring ? r->n_words : REPLAY_WORDS, *all = r->ring ? r->ring : r->narrow;
+	if (counter >= r->next)
+		return counter == UINT64_MAX;
+	return r->next - counter > REPLAY_WINDOW_OF(n_words) || all[counter / 64 % n_words] >> (counter % 64) & 1;
+}
+
 void replay_widen(struct replay *r, uint64_t *ring, uint64_t n_words)
 {
 	memcpy(ring, r->narrow, sizeof r->narrow);

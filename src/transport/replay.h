@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* A ring of n words counts (n - 1) * 64. */
@@ -31,5 +32,7 @@ struct replay {
 /* Marks `counter` as seen. ERR_REPLAY: it was, or lies behind the window; ERR_FULL: it needs the ring. Nothing
  * changes then. */
 enum err replay_accept(struct replay *r, uint64_t counter);
+/* Would it be ERR_REPLAY? */
+bool replay_is_seen(const struct replay *r, uint64_t counter);
 /* Gives it the ring: n_words zeros, more than REPLAY_NARROW_WORDS, which the caller owns and keeps. Once. */
 void replay_widen(struct replay *r, uint64_t *ring, uint64_t n_words);

@@ -61,6 +61,7 @@ static void test_random_walks_agree_with_a_set(void **state)
 			if (counter >= MODEL_MAX)
 				break;
 			bool expected = model_accepts(&model, counter, REPLAY_WINDOW);
+			assert_int_equal(replay_is_seen(&window.window, counter), !expected);
 			assert_int_equal(accept(&window, counter) == OK, expected);
 			assert_int_equal(window.window.next, model.next);
 			if (counter > top)
@@ -106,6 +107,7 @@ static void test_great_jumps(void **state)
 	assert_int_equal(accept(&window, UINT64_MAX - 1), OK);
 	assert_int_equal(accept(&window, UINT64_MAX - 1), ERR_REPLAY);
 	struct wide before = window;
+	assert_true(replay_is_seen(&window.window, UINT64_MAX));
 	assert_int_equal(accept(&window, UINT64_MAX), ERR_REPLAY);
 	assert_memory_equal(&window, &before, sizeof window);
 }
@@ -156,6 +158,7 @@ static void test_rings_of_other_sizes_agree_with_a_set(void **state)
 			too_late += counter + counts < model.next;
 			const bool expected = model_accepts(&model, counter, counts);
 			late += expected && counter + 1 < model.next;
+			assert_int_equal(replay_is_seen(&window, counter), !expected);
 			assert_int_equal(replay_accept(&window, counter), expected ? OK : ERR_REPLAY);
 			assert_int_equal(window.next, model.next);
 		}
