@@ -4,9 +4,9 @@
  * A packet is padded with zeros (within the AEAD) to a bucket of 64, 256, 512 or 1536 bytes, with its length in front,
  * and sealed; a ciphertext over 1536 bytes goes out as two datagrams. Two things differ, and no peer can tell: the
  * older program's rare excess padding, an accident, is never made, and nonces are counted rather than drawn. A nonce
- * is 8 random bytes of the session and a counter of 4, which carries into them: it never repeats, whereas
- * random ones under one key for both ways are safe for 2^32 packets at best; it marks the frames that are ours, should
- * somebody send them back; and a peer that is jorm too can tell replays by it (snek_replay.h).
+ * is a number that starts at random and goes up by one: its last 4 bytes count, its first 8 take the carry. So it
+ * never repeats, whereas random ones under one key for both ways are safe for 2^32 packets at best; it marks the frames
+ * that are ours, should somebody send them back; and a peer that is jorm too can tell replays by it (snek_replay.h).
  *
  * One thread seals. snek_sender_is_own may be asked by another.
  */
@@ -27,7 +27,7 @@ struct snek_datagram {
 	size_t len;
 };
 
-/* Draws 12 bytes: the first nonce's 8, and the first fragment's id. The key is copied. ERR_NOMEM, ERR_CRYPTO. */
+/* Draws the first nonce, 12 bytes, and the first fragments' id, 4. The key is copied. ERR_NOMEM, ERR_CRYPTO. */
 enum err snek_sender_new(struct snek_sender **ret, const uint8_t key[static AEAD_KEY_LEN], const struct rng *rng);
 void snek_sender_free(struct snek_sender *sender); /* wipes; NULL is fine */
 
@@ -38,5 +38,6 @@ void snek_sender_free(struct snek_sender *sender); /* wipes; NULL is fine */
 enum err snek_seal(struct snek_sender *sender, const uint8_t *packet, size_t len,
 	struct snek_datagram out[static SNEK_DATAGRAMS_MAX], size_t *ret_n);
 
-/* Has this sender used the nonce? From any thread. */
+/* Is the nonce one of this sender's? (By its first 8 bytes, which a peer's do not share, but for one in 2^64.) From any
+ * thread. */
 bool snek_sender_is_own(const struct snek_sender *sender, const uint8_t nonce[static AEAD_NONCE_LEN]);
