@@ -3,8 +3,8 @@ too, or the tests that look for that would find nothing."""
 
 import hashlib
 import itertools
-import json
 import pathlib
+import re
 import struct
 
 import pytest
@@ -18,29 +18,45 @@ from program import identity
 from traffic import Flood, answers, iperf, ping, transfer
 
 MIB = 1 << 20
-VECTORS = json.loads(pathlib.Path(__file__).resolve().parents[1].joinpath("vectors/snek.json").read_text())
+CASE = pathlib.Path(__file__).resolve().parents[1] / "unit/compat/snek_case.h"
+
+# Of inner packets: length, length of the plaintext, SHA-256 of the datagrams behind each other.
+FRAMES = [
+    (20, 64, "6cccf3f2d26742ed264b4663eb5994d9cb3ae55b0a85ab392a9c1f2f328b9002"),
+    (60, 64, "aee8308d5496dbda66eb308cdce19db99e199c65be54b4bc70e5ed0503981f79"),
+    (61, 65, "5d471e2b41dc3597c4d20f83efd96083e0e7a2f30a68c93f7421cd69cd482ed1"),
+    (64, 68, "06bd86196ee6d4da9e90416492653d2655d62cc6847e35bfbc0565e22c6c0b0f"),
+    (65, 256, "af5d3d47c3d228bb3391fb4d3b9618119c83767e6df33b275f7ddb9ad3914e22"),
+    (252, 256, "57853e175834fff641ddeeb3b674bd9eda619d5ba53646bef7f142c3e56c8652"),
+    (256, 260, "ee7d54c002f501d48a73931da510f2674dc8c3a4fede25a97ab61ddb37b57ab2"),
+    (257, 512, "55dcf4853bfa5400e960c28f6ad911bf6583e6f4952c4a88eba6b58a0f3d39f7"),
+    (512, 516, "81f8293a2cd23e098b2913bfbeff488ab39f4b9cb141c7227e40c71ba57ac60f"),
+    (513, 1536, "1844b6a29082084c57cc72362786e8ccb607aef16db6647118168809e5bf11cb"),
+    (1532, 1536, "b7fb4180c0484d3ff2b0b4337537954c3c047990b1e28ac6a2a5bfe48b64ca9d"),
+    (1533, 1537, "1ac669506bd4e89d944bf7a7de461474ce8b09e3c464f9490dbad3d67d567b99"),
+    (1536, 1540, "5d61ed6b22dc785122035af5d8e87d4098e3a97980185858392448ca88e4f2b7"),
+]
 
 
-def unhexed(group):
-    """The members of a group, those that are hexadecimal as bytes."""
+def case():
+    """The exchange with fixed randomness that the unit tests have, too."""
+    text = CASE.read_text().replace("\\\n", " ")
+    values = re.findall(r'^#define SNEK_CASE_(\w+)\s+("[^\n]*")', text, re.M)
+    return {name: bytes.fromhex(re.sub(r'[" \t]', "", value)) for name, value in values}
 
-    def value(text):
-        try:
-            return bytes.fromhex(text)
-        except (ValueError, TypeError):
-            return text
 
-    return {name: value(text) for name, text in VECTORS[group].items()}
+def sha256(data):
+    return hashlib.sha256(data).digest()
 
 
 # ---- vectors ---------------------------------------------------------------------------------
 
 
 def test_vectors_of_the_key_exchange():
-    v, hkdf = unhexed("kyber1024"), unhexed("hkdf")
-    ciphertext, secret = oldcrypto.encapsulate(v["pk"], v["m"])
-    assert (ciphertext, secret) == (v["ct"], v["ss"])
-    assert old_snek.derive(secret, hkdf["salt"]) == (hkdf["handshake_key"], hkdf["data_key"])
+    v = case()
+    ciphertext, secret = oldcrypto.encapsulate(v["KEM_KEY"], v["KEM_RANDOM"])
+    assert (sha256(ciphertext), secret) == (v["CIPHERTEXT_SHA256"], v["SECRET"])
+    assert old_snek.derive(secret, v["SALT"]) == (v["HANDSHAKE_KEY"], v["DATA_KEY"])
     public, private = oldcrypto.keypair(True)
     ciphertext, secret = oldcrypto.encapsulate(public)
     assert oldcrypto.decapsulate(private, ciphertext) == secret
@@ -50,42 +66,39 @@ def test_vectors_of_the_key_exchange():
 
 
 def test_vectors_of_the_signature_and_the_meta_message():
-    v, meta, secret, salt = unhexed("ml_dsa_65"), unhexed("meta"), unhexed("kyber1024")["ss"], unhexed("hkdf")["salt"]
-    public, private = oldcrypto.keypair(False, v["xi"])
-    assert (public, private) == (v["pk"], v["sk"])
-    assert oldcrypto.sign(private, v["message"], deterministic=True) == v["sig"]
+    v = case()
+    secret, data_key = v["SECRET"], v["DATA_KEY"]
+    public, private = oldcrypto.keypair(False, v["XI"])
+    assert sha256(public) == v["PUBLIC_KEY_SHA256"]
+    signature = oldcrypto.sign(private, data_key, deterministic=True)
+    assert sha256(signature) == v["SIG_SHA256"]
     for message, context, is_right in (
-        (v["message"], b"SEPC-HF5", True),
-        (v["message"][::-1], b"SEPC-HF5", False),
-        (v["message"], b"", False),
-    ):
-        assert oldcrypto.verify(public, message, v["sig"], context) == is_right
-    members = json.loads(meta["json"])
-    nonce = old_snek.base64.b64decode(members["aad_b64"])
-    message, data_key = old_snek.build_meta(private, secret, salt, meta["nonce"], nonce, deterministic=True)
-    assert message == meta["message"] and data_key == v["message"]
-    assert old_snek.open_meta(secret, salt, message[16:28], message[32:]) == (v["sig"], data_key)
+        (data_key, b"SEPC-HF5", True), (data_key[::-1], b"SEPC-HF5", False), (data_key, b"", False),
+    ):  # fmt: skip
+        assert oldcrypto.verify(public, message, signature, context) == is_right
+    message, key = old_snek.build_meta(private, secret, v["SALT"], v["NONCE"], v["UNUSED"], deterministic=True)
+    assert sha256(message) == v["MESSAGE_SHA256"] and key == data_key
+    assert old_snek.open_meta(secret, v["SALT"], message[16:28], message[32:]) == (signature, data_key)
     with pytest.raises(oldcrypto.Refused):
-        old_snek.open_meta(secret, salt, message[16:28], message[32:-1] + bytes([message[-1] ^ 1]))
+        old_snek.open_meta(secret, v["SALT"], message[16:28], message[32:-1] + bytes([message[-1] ^ 1]))
 
 
-def test_vectors_of_frames():
-    """The padding of the vectors is 00 01 02 ...; what the sender draws at random is given here."""
-    key = unhexed("hkdf")["data_key"]
-    for frame in VECTORS["frames"]:
-        packet, nonce = bytes.fromhex(frame["packet"]), bytes.fromhex(frame["nonce"])
-        datagrams = list(map(bytes.fromhex, frame["datagrams"]))
-        room = frame["plain_length"] - 4 - len(packet)
-        plaintext = struct.pack(">i", len(packet)) + packet + bytes(i & 0xFF for i in range(room))
-        sealer = old_snek.Sealer(key)
-        sealer.sequence = frame["sequence"]
-        assert sealer.frames(plaintext, nonce, frame["frag_id"]) == datagrams
-        opener = old_snek.Opener(key)
-        assert [opener.packets(datagram) for datagram in datagrams] == [[]] * (len(datagrams) - 1) + [[packet]]
-        # Sizes of our own sender: those of the vectors, or, where a bucket is full, rarely the excess.
-        sizes = [len(datagram) for datagram in datagrams]
-        seen = [[len(d) for d in sealer.datagrams(packet)] for _ in range(200)]
-        assert seen.count(sizes) > 190 and (room > 0) <= all(size == sizes for size in seen)
+@pytest.mark.parametrize("number", range(len(FRAMES)))
+def test_vectors_of_frames(number):
+    """In the vectors the padding is 00 01 02 ..., and nonces, numbers and packets have a rule."""
+    length, plain_length, digest = FRAMES[number]
+    packet = b"\x45\0" + struct.pack(">H", length) + bytes((length + i) & 0xFF for i in range(length - 4))
+    nonce = bytes(range(number, number + 12))
+    plaintext = struct.pack(">i", length) + packet + bytes(i & 0xFF for i in range(plain_length - 4 - length))
+    sealer, opener = old_snek.Sealer(case()["DATA_KEY"]), old_snek.Opener(case()["DATA_KEY"])
+    sealer.sequence = 2 * number
+    datagrams = sealer.frames(plaintext, nonce, 0x01020304 + number)
+    assert sha256(b"".join(datagrams)).hex() == digest
+    assert [opener.packets(datagram) for datagram in datagrams] == [[]] * (len(datagrams) - 1) + [[packet]]
+    # Sizes with padding of its own: the same, or, where a bucket is full, rarely another.
+    sizes = [len(datagram) for datagram in datagrams]
+    seen = [[len(d) for d in sealer.datagrams(packet)] for _ in range(200)]
+    assert seen.count(sizes) > (190 if plain_length == length + 4 else 199), seen
 
 
 def test_the_rare_padding_comes_and_is_taken():
