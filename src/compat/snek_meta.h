@@ -41,11 +41,11 @@ enum err snek_meta_build(uint8_t out[static SNEK_META_LEN], const struct identit
 enum err snek_meta_length(size_t *ret_n, const uint8_t head[static SNEK_META_HEAD_LEN], struct fault *fault);
 
 /*
- * Opens a whole message (len: SNEK_META_HEAD_LEN + n) in place: behind the head it then holds the plaintext, or what
- * must not be used; the caller wipes it. As lenient as the older server: any JSON object with both members will do,
- * others are ignored, of members that are there twice the last counts, and characters foreign to base64 are skipped.
- * Only what Python takes for numbers beyond JSON (NaN, Infinity), halves of surrogate pairs and nesting deeper than
- * 2048 are refused: no client writes them.
+ * Opens a whole message (len: SNEK_META_HEAD_LEN + n) in place: what is behind the head is overwritten, and of no use
+ * afterwards. As lenient as the older server: any JSON object with both members will do, others are ignored, of a
+ * member that is there twice the last counts, and characters foreign to base64 are skipped. What Python takes and no
+ * client writes is refused: NaN and Infinity, numbers beyond a double's range, halves of surrogate pairs, NUL in a
+ * member's name.
  * ERR_FORMAT: lengths, JSON or base64; ERR_AUTH: forged, damaged, or under another key; ERR_CRYPTO, ERR_NOMEM.
  * On error ret_sig is zeroed. The signature is not verified here (snek_authorized.h).
  */

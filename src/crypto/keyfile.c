@@ -19,23 +19,31 @@
 
 static_assert(PSK_LEN == BASE64_BYTES, "a pre-shared key is base64 of 32 bytes");
 
+/* What is asked of a secret file, and what was found. */
+struct privacy {
+	bool lenient; /* others may read it, though not write to it */
+	bool others_can_read;
+};
+
 /* What may be wrong with a secret file's owner and mode. */
-static enum err check_privacy(const struct stat *st, const char *path, struct fault *fault)
+static enum err check_privacy(struct privacy *privacy, const struct stat *st, const char *path, struct fault *fault)
 {
-	if (st->st_mode & (S_IRWXG | S_IRWXO))
+	if (st->st_mode & (privacy->lenient ? S_IWGRP | S_IWOTH : S_IRWXG | S_IRWXO))
 		return fault_set(fault, ERR_PERMISSION,
-			"%s holds a secret, but others than its owner have access to it (mode %04o): chmod 600 %s",
-			path, st->st_mode & 07777U, path);
+			"%s holds a secret, but others than its owner %s (mode %04o): chmod 600 %s", path,
+			privacy->lenient ? "may write to it" : "have access to it", st->st_mode & 07777U, path);
 	if (st->st_uid != 0 && st->st_uid != geteuid())
 		return fault_set(fault, ERR_PERMISSION,
 			"%s holds a secret, but belongs to another user (uid %u): chown it to root, or to who runs "
 			"jorm",
 			path, (unsigned)st->st_uid);
+	privacy->others_can_read = st->st_mode & (S_IRGRP | S_IROTH);
 	return OK;
 }
 
-/* Opens a file for reading; checks that it is one, and, for a secret, who has access. -1 on error. */
-static int open_checked(const char *path, bool is_secret, struct fault *fault, enum err *ret)
+/* Opens a file for reading; checks that it is one, and, for a secret (privacy is not NULL), who has access. -1 on
+ * error. */
+static int open_checked(const char *path, struct privacy *privacy, struct fault *fault, enum err *ret)
 {
 	struct stat st;
 	/* O_NONBLOCK: a FIFO must be refused, not waited for. */
@@ -52,7 +60,7 @@ static int open_checked(const char *path, bool is_secret, struct fault *fault, e
 	else if (!S_ISREG(st.st_mode))
 		*ret = fault_set(fault, ERR_FORMAT, "%s is not a regular file: give the path of a key file", path);
 	else
-		*ret = is_secret ? check_privacy(&st, path, fault) : OK;
+		*ret = privacy ? check_privacy(privacy, &st, path, fault) : OK;
 	if (*ret == OK)
 		return fd;
 	(void)close(fd);
@@ -62,11 +70,11 @@ static int open_checked(const char *path, bool is_secret, struct fault *fault, e
 /* Reads up to size bytes of a file; the caller makes size one more than what it accepts. On error
  * the buffer is wiped. */
 static enum err read_file(
-	uint8_t *out, size_t size, size_t *ret_len, const char *path, bool is_secret, struct fault *fault)
+	uint8_t *out, size_t size, size_t *ret_len, const char *path, struct privacy *privacy, struct fault *fault)
 {
 	enum err result = OK;
 	size_t len = 0;
-	int fd = open_checked(path, is_secret, fault, &result);
+	int fd = open_checked(path, privacy, fault, &result);
 	if (fd < 0)
 		return result;
 	while (len < size) {
@@ -96,14 +104,14 @@ static enum err wrong_length(
 		path, kind, len > max ? "more than " : "", len > max ? max : len, len_65, len_87);
 }
 
-enum err keyfile_read_private(struct identity **ret, const char *path, struct fault *fault)
+static enum err read_private(struct identity **ret, const char *path, struct privacy *privacy, struct fault *fault)
 {
 	uint8_t bytes[SIG_PRIVATE_MAX + 1];
 	size_t len = 0;
 	enum sig_alg alg;
 
 	*ret = NULL;
-	enum err result = read_file(bytes, sizeof bytes, &len, path, true, fault);
+	enum err result = read_file(bytes, sizeof bytes, &len, path, privacy, fault);
 	if (result != OK)
 		return result;
 	if (sig_alg_of_private_len(&alg, len) != OK)
@@ -120,6 +128,20 @@ enum err keyfile_read_private(struct identity **ret, const char *path, struct fa
 	return result;
 }
 
+enum err keyfile_read_private(struct identity **ret, const char *path, struct fault *fault)
+{
+	return read_private(ret, path, &(struct privacy){0}, fault);
+}
+
+enum err keyfile_read_private_lenient(
+	struct identity **ret, const char *path, bool *ret_others_can_read, struct fault *fault)
+{
+	struct privacy privacy = {.lenient = true};
+	enum err result = read_private(ret, path, &privacy, fault);
+	*ret_others_can_read = result == OK && privacy.others_can_read;
+	return result;
+}
+
 enum err keyfile_read_public(struct sig_public *ret, const char *path, struct fault *fault)
 {
 	uint8_t bytes[SIG_PUBLIC_MAX + 1];
@@ -127,7 +149,7 @@ enum err keyfile_read_public(struct sig_public *ret, const char *path, struct fa
 	enum sig_alg alg;
 
 	*ret = (struct sig_public){0};
-	enum err result = read_file(bytes, sizeof bytes, &len, path, false, fault);
+	enum err result = read_file(bytes, sizeof bytes, &len, path, NULL, fault);
 	if (result != OK)
 		return result;
 	if (sig_alg_of_public_len(&alg, len) != OK)
@@ -143,7 +165,7 @@ enum err keyfile_read_psk(uint8_t ret[static 32], const char *path, struct fault
 	size_t len = 0;
 
 	secret_wipe(ret, PSK_LEN);
-	enum err result = read_file(bytes, sizeof bytes, &len, path, true, fault);
+	enum err result = read_file(bytes, sizeof bytes, &len, path, &(struct privacy){0}, fault);
 	if (result != OK)
 		return result;
 	if (len == BASE64_LEN + 1 && bytes[BASE64_LEN] == '\n')

@@ -7,12 +7,21 @@
 
 #include "crypto/sig.h"
 
+#include <stdbool.h>
+
 /*
  * Reads a private key. Faults: missing, not a regular file, wrong length (says which lengths are
  * right), damaged, readable or writable by group or others (ERR_PERMISSION; remedy: chmod 600),
  * owned by another user than root or the caller.
  */
 enum err keyfile_read_private(struct identity **ret, const char *path, struct fault *fault);
+
+/*
+ * The same, of a file that the older program may have written: with everyone's right to read it. ret_others_can_read
+ * says so (false on error), for a warning. Writable by others is refused still.
+ */
+enum err keyfile_read_private_lenient(
+	struct identity **ret, const char *path, bool *ret_others_can_read, struct fault *fault);
 
 /* Reads a public key. */
 enum err keyfile_read_public(struct sig_public *ret, const char *path, struct fault *fault);
