@@ -31,6 +31,8 @@
 struct pad_file {
 	int pad, ledger; /* descriptors, both locked */
 	uint64_t size;
+	uint8_t ledger_id[PAD_ID_LEN];
+	bool is_exposed;
 	uint8_t copies[LEDGER_COPIES][LEDGER_RECORD_LEN];
 	pthread_mutex_t lock;      /* of: */
 	uint64_t windows[WINDOWS]; /* what the kernel may hold, latest first */
@@ -61,26 +63,39 @@ static enum err cannot_open(const char *path, bool writable, struct fault *fault
 	}
 }
 
-static enum err check_pad(const struct stat *st, const char *path, struct fault *fault)
+static bool is_exposed(const struct stat *st)
 {
-	struct pad_layout layout;
-	if (!S_ISREG(st->st_mode))
-		return fault_set(fault, ERR_FORMAT, "%s is not a regular file: give the path of a pad", path);
+	return st->st_mode & (S_IRWXG | S_IRWXO) || (st->st_uid != 0 && st->st_uid != geteuid());
+}
+
+static enum err check_rights(const struct stat *st, const char *path, struct fault *fault)
+{
 	if (st->st_mode & (S_IRWXG | S_IRWXO))
 		return fault_set(fault, ERR_PERMISSION,
 			"the pad %s is a secret, but others than its owner have access to it (mode %04o): chmod 600 %s",
 			path, st->st_mode & 07777U, path);
-	if (st->st_uid != 0 && st->st_uid != geteuid())
+	if (is_exposed(st))
 		return fault_set(fault, ERR_PERMISSION,
 			"the pad %s is a secret, but belongs to another user (uid %u): chown it to root, or to who "
 			"runs jorm",
 			path, (unsigned)st->st_uid);
-	enum err err = pad_layout_of(&layout, (uint64_t)st->st_size);
-	if (err == ERR_FORMAT)
+	return OK;
+}
+
+static enum err check_pad(const struct stat *st, const struct pad_file_config *config, struct fault *fault)
+{
+	const char *path = config->path;
+	const uint64_t least = config->is_otptunnel ? OTPTUNNEL_HEAD_LEN : PAD_SIZE_MIN;
+	if (!S_ISREG(st->st_mode))
+		return fault_set(fault, ERR_FORMAT, "%s is not a regular file: give the path of a pad", path);
+	enum err err = config->is_otptunnel ? OK : check_rights(st, path, fault);
+	if (err != OK)
+		return err;
+	if ((uint64_t)st->st_size < least)
 		return fault_set(fault, ERR_FORMAT,
 			"the pad %s is too short: it has %lld bytes, and %llu are the least; use a longer file", path,
-			(long long)st->st_size, (unsigned long long)PAD_SIZE_MIN);
-	if (err != OK)
+			(long long)st->st_size, (unsigned long long)least);
+	if ((uint64_t)st->st_size > PAD_SIZE_MAX)
 		return fault_set(fault, ERR_FORMAT,
 			"the pad %s is too long: %llu bytes are the most; cut it with `jorm pad split`", path,
 			(unsigned long long)PAD_SIZE_MAX);
@@ -88,7 +103,7 @@ static enum err check_pad(const struct stat *st, const char *path, struct fault 
 }
 
 /* The descriptor, or -1. */
-static int open_pad(const struct pad_file_config *config, uint64_t *ret_size, enum err *ret, struct fault *fault)
+static int open_pad(const struct pad_file_config *config, struct stat *ret_stat, enum err *ret, struct fault *fault)
 {
 	/* O_NONBLOCK: a FIFO must be refused, not waited for. */
 	int fd = file_open(config->path, (config->burns ? O_RDWR : O_RDONLY) | O_NOCTTY | O_NONBLOCK);
@@ -96,17 +111,15 @@ static int open_pad(const struct pad_file_config *config, uint64_t *ret_size, en
 		*ret = cannot_open(config->path, config->burns, fault);
 		return -1;
 	}
-	struct stat st;
-	if (fstat(fd, &st) != 0)
+	if (fstat(fd, ret_stat) != 0)
 		*ret = fault_errno(
 			fault, "cannot look at the pad %s (try again as its owner or as root)", config->path);
 	else
-		*ret = check_pad(&st, config->path, fault);
+		*ret = check_pad(ret_stat, config, fault);
 	if (*ret != OK) {
 		(void)close(fd);
 		return -1;
 	}
-	*ret_size = (uint64_t)st.st_size;
 	return fd;
 }
 
@@ -119,20 +132,21 @@ static enum err cannot_read(const char *path, struct fault *fault)
 }
 
 /* A file that was never filled, or filled with one byte: each sample is of one byte only. */
-static enum err check_content(int fd, uint64_t size, const char *path, struct fault *fault)
+static enum err check_content(const struct pad_file *f, const struct pad_file_config *config, struct fault *fault)
 {
 	uint8_t sample[SAMPLE_LEN];
+	const size_t len = f->size < sizeof sample ? (size_t)f->size : sizeof sample;
 	enum err result = fault_set(fault, ERR_FORMAT,
 		"the pad %s is constant, so it protects nothing: make one of random bytes with `jorm pad new` "
-		"(AllowWeakPad = yes takes it all the same)",
-		path);
+		"(%s takes it all the same)",
+		config->path, config->is_otptunnel ? "--allow-weak-pad" : "AllowWeakPad = yes");
 	for (uint64_t i = 0; i < SAMPLES; i++) {
-		const uint64_t at = (size - SAMPLE_LEN) / (SAMPLES - 1) * i; /* the first has the identity */
-		if (pad_read_all(fd, at, sample, sizeof sample) != OK) {
-			result = cannot_read(path, fault);
+		const uint64_t at = (f->size - len) / (SAMPLES - 1) * i; /* the first has the identity */
+		if (pad_read_all(f->pad, at, sample, len) != OK) {
+			result = cannot_read(config->path, fault);
 			break;
 		}
-		if (memcmp(sample, sample + 1, sizeof sample - 1) != 0) {
+		if (memcmp(sample, sample + 1, len - 1) != 0) {
 			result = OK;
 			break;
 		}
@@ -159,53 +173,73 @@ static enum err read_id(int fd, const char *path, uint8_t ret_id[static PAD_ID_L
 	return pad_read_all(fd, 0, ret_id, PAD_ID_LEN) == OK ? OK : cannot_read(path, fault);
 }
 
-/* What otptunnel has used lies all over the file. */
-static enum err check_otptunnel(int fd, const struct pad_file_config *config, struct fault *fault)
+/* The IDs that a file has natively and as otptunnel's. */
+static enum err read_ids(int fd, const char *path, uint8_t ret_native[static PAD_ID_LEN],
+	uint8_t ret_otptunnel[static PAD_ID_LEN], struct fault *fault)
 {
-	uint8_t head[OTPTUNNEL_HEAD_LEN], id[PAD_ID_LEN];
+	uint8_t head[OTPTUNNEL_HEAD_LEN];
+	if (pad_read_all(fd, 0, head, sizeof head) != OK)
+		return cannot_read(path, fault);
+	memcpy(ret_native, head, PAD_ID_LEN);
+	enum err result = otptunnel_id(ret_otptunnel, head);
+	secret_wipe(head, sizeof head);
+	return result == OK ? OK
+			    : fault_set(fault, result, "cannot tell what the pad %s has been used for: %s", path,
+				      err_text(result));
+}
+
+/* Natively and by otptunnel other bytes of a file are used first, and the marks of the one say nothing to the other. */
+static enum err check_other_use(
+	const struct pad_file_config *config, const uint8_t other_id[static PAD_ID_LEN], struct fault *fault)
+{
 	char path[PATH_MAX];
 	struct ledger l;
-	if (pad_read_all(fd, 0, head, sizeof head) != OK)
-		return cannot_read(config->path, fault);
-	enum err result = otptunnel_id(id, head);
-	secret_wipe(head, sizeof head);
-	if (result != OK)
-		return fault_set(fault, result, "cannot tell the pad %s from one of otptunnel's: %s", config->path,
-			err_text(result));
-	if (pad_ledger_path(path, config->folder, id) != OK)
+	if (pad_ledger_path(path, config->folder, other_id) != OK)
 		return fault_set(fault, ERR_TOO_BIG,
 			"the path of the folder of ledgers %.200s... is too long: choose another StateDirectory",
 			config->folder);
-	result = pad_ledger_read(&l, path, fault);
-	if (result == ERR_NOT_FOUND || (result == OK && !otptunnel_ledger_is_used(&l)))
+	enum err result = pad_ledger_read(&l, path, fault);
+	if (result == ERR_NOT_FOUND)
 		return OK;
 	if (result != OK)
 		return result;
-	return fault_set(fault, ERR_STATE,
-		"otptunnel has used the pad %s, and no byte may be used twice: cut what is left of it with `jorm pad "
-		"split FILE OUT --from %llu` at both ends (the larger of the two offsets that `jorm pad info` shows "
-		"there), and use OUT",
-		config->path, (unsigned long long)otptunnel_unused_from(&l));
+	if (config->is_otptunnel && (l.sent || l.received || l.hello))
+		return fault_set(fault, ERR_STATE,
+			"a tunnel of jorm's own has used the pad %s, and no byte may be used twice: use a fresh file, "
+			"or leave otptunnel for `jorm up` at both ends",
+			config->path);
+	if (!config->is_otptunnel && otptunnel_ledger_is_used(&l))
+		return fault_set(fault, ERR_STATE,
+			"otptunnel has used the pad %s, and no byte may be used twice: cut what is left of it with "
+			"`jorm pad split FILE OUT --from %llu` at both ends (the larger of the two offsets that `jorm "
+			"pad info` shows there), and use OUT",
+			config->path, (unsigned long long)otptunnel_unused_from(&l));
+	return OK;
 }
 
 /* ---- opening and closing ---- */
 
 static enum err open_all(struct pad_file *f, const struct pad_file_config *config, struct fault *fault)
 {
-	uint8_t id[PAD_ID_LEN];
+	uint8_t native[PAD_ID_LEN], otptunnel[PAD_ID_LEN];
+	struct stat st;
 	enum err result = OK;
-	f->pad = open_pad(config, &f->size, &result, fault);
+	f->pad = open_pad(config, &st, &result, fault);
 	if (f->pad < 0)
 		return result;
+	f->size = (uint64_t)st.st_size;
+	f->is_exposed = is_exposed(&st);
 	result = lock_pad(f->pad, config->path, fault);
 	if (result == OK && !config->allows_weak)
-		result = check_content(f->pad, f->size, config->path, fault);
+		result = check_content(f, config, fault);
 	if (result == OK)
-		result = read_id(f->pad, config->path, id, fault);
+		result = read_ids(f->pad, config->path, native, otptunnel, fault);
 	if (result == OK)
-		result = check_otptunnel(f->pad, config, fault);
-	if (result == OK)
-		result = ledger_file_open(&f->ledger, config->folder, id, f->copies, fault);
+		result = check_other_use(config, config->is_otptunnel ? native : otptunnel, fault);
+	if (result == OK) {
+		memcpy(f->ledger_id, config->is_otptunnel ? otptunnel : native, PAD_ID_LEN);
+		result = ledger_file_open(&f->ledger, config->folder, f->ledger_id, f->copies, fault);
+	}
 	if (result == OK && config->burns && !(f->noise = malloc(BURN_CHUNK)))
 		result = fault_set(fault, ERR_NOMEM, "no memory to burn the pad %s with (free some)", config->path);
 	/* We say ourselves what is needed next; the kernel would read upwards only. */
@@ -254,6 +288,16 @@ void pad_file_close(struct pad_file *f)
 uint64_t pad_file_size(const struct pad_file *f)
 {
 	return f->size;
+}
+
+const uint8_t *pad_file_ledger_id(const struct pad_file *f)
+{
+	return f->ledger_id;
+}
+
+bool pad_file_is_exposed(const struct pad_file *f)
+{
+	return f->is_exposed;
 }
 
 const uint8_t (*pad_file_copies(const struct pad_file *f))[LEDGER_RECORD_LEN]
@@ -356,9 +400,9 @@ enum err pad_file_id(const char *path, uint8_t ret_id[static PAD_ID_LEN], uint64
 {
 	const struct pad_file_config config = {.path = path};
 	uint8_t id[PAD_ID_LEN];
-	uint64_t size = 0;
+	struct stat st;
 	enum err result = OK;
-	int fd = open_pad(&config, &size, &result, fault);
+	int fd = open_pad(&config, &st, &result, fault);
 	if (fd < 0)
 		return result;
 	result = read_id(fd, path, id, fault);
@@ -366,6 +410,6 @@ enum err pad_file_id(const char *path, uint8_t ret_id[static PAD_ID_LEN], uint64
 	if (result != OK)
 		return result;
 	memcpy(ret_id, id, sizeof id);
-	*ret_size = size;
+	*ret_size = (uint64_t)st.st_size;
 	return OK;
 }
