@@ -29,6 +29,29 @@ static void hashes_match_fips_180(void **state)
 	assert_memory_not_equal(out, sha384, sizeof sha384);
 }
 
+static void hashes_match_fips_202(void **state)
+{
+	(void)state;
+	uint8_t out[200], shorter[199];
+	/* NIST's examples with intermediate values for SHA3-256 ("abc") and SHAKE256 (the empty message). */
+	HEX(sha3, "3a985da74fe225b2045c172d6bd390bd855f086e3e9d525b46bfe24511431532");
+	HEX(shake, "46b9dd2b0ba88d13233b3feb743eeb243fcd52ea62b81b82b50c27646ed5762f");
+	assert_int_equal(hash_sha3_256(out, (const struct view[]){VIEW_TEXT("a"), VIEW_TEXT("bc")}, 2), OK);
+	assert_memory_equal(out, sha3, sizeof sha3);
+	assert_int_equal(hash_sha3_256(out, &VIEW_TEXT("abd"), 1), OK);
+	assert_memory_not_equal(out, sha3, sizeof sha3);
+
+	/* Longer than a block; the output does not depend on how much is asked for. */
+	assert_int_equal(shake256(out, sizeof out, NULL, 0), OK);
+	assert_memory_equal(out, shake, sizeof shake);
+	for (size_t len = 1; len <= sizeof shorter; len++) {
+		assert_int_equal(shake256(shorter, len, NULL, 0), OK);
+		assert_memory_equal(shorter, out, len);
+	}
+	assert_int_equal(shake256(out, sizeof shake, &VIEW_TEXT("x"), 1), OK);
+	assert_memory_not_equal(out, shake, sizeof shake);
+}
+
 /* No parts at all: the hash of the empty string (NIST CAVP, SHA256ShortMsg.rsp, Len = 0). */
 static void nothing_can_be_hashed(void **state)
 {
@@ -183,6 +206,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(threads_do_not_disturb_each_other), /* first: they race for the initialisation */
 		cmocka_unit_test(hashes_match_fips_180),
+		cmocka_unit_test(hashes_match_fips_202),
 		cmocka_unit_test(nothing_can_be_hashed),
 		cmocka_unit_test(hmac_matches_rfc_4231),
 		cmocka_unit_test(hmac_agrees_with_libcrypto),

@@ -249,6 +249,40 @@ static void private_keys_must_be_private(void **state)
 	identity_free(id);
 }
 
+/* As the older program wrote it. */
+static void private_keys_may_be_readable_where_asked(void **state)
+{
+	(void)state;
+	struct identity *id = identity(SIG_ML_DSA_65), *back;
+	const char path[] = "keys/snek-cert.priv";
+	bool others;
+	assert_int_equal(keyfile_write_pair(id, "keys", &fault), OK);
+	const struct {
+		mode_t mode;
+		bool others;
+	} taken[] = {{0600, false}, {0400, false}, {0644, true}, {0640, true}, {0604, true}, {0755, true}, {0711, false}};
+	for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+		assert_int_equal(chmod(path, taken[i].mode), 0);
+		others = !taken[i].others;
+		assert_int_equal(keyfile_read_private_lenient(&back, path, &others, &fault), OK);
+		assert_int_equal(others, taken[i].others);
+		assert_memory_equal(identity_key_id(back), identity_key_id(id), KEY_ID_LEN);
+		identity_free(back);
+	}
+	const mode_t refused[] = {0660, 0620, 0602, 0666, 0777};
+	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+		assert_int_equal(chmod(path, refused[i]), 0);
+		others = true;
+		assert_int_equal(keyfile_read_private_lenient(&back, path, &others, &fault), ERR_PERMISSION);
+		assert_null(back);
+		assert_false(others);
+		assert_fault(ERR_PERMISSION, path, "chmod 600");
+	}
+	assert_int_equal(keyfile_read_private_lenient(&back, "none", &others, &fault), ERR_NOT_FOUND);
+	assert_fault(ERR_NOT_FOUND, "none", "correct the path");
+	identity_free(id);
+}
+
 static void other_users_keys_are_refused(void **state)
 {
 	(void)state;
@@ -262,6 +296,9 @@ static void other_users_keys_are_refused(void **state)
 	assert_int_equal(keyfile_write_pair(id, "keys", &fault), OK);
 	assert_int_equal(chown(path, 65534, (gid_t)-1), 0);
 	assert_int_equal(keyfile_read_private(&back, path, &fault), ERR_PERMISSION);
+	assert_fault(ERR_PERMISSION, path, "chown");
+	bool others;
+	assert_int_equal(keyfile_read_private_lenient(&back, path, &others, &fault), ERR_PERMISSION);
 	assert_fault(ERR_PERMISSION, path, "chown");
 	identity_free(id);
 }
@@ -349,6 +386,7 @@ int main(void)
 		IN_DIRECTORY(room_for_one_leaves_nothing),
 		IN_DIRECTORY(bad_directories_are_named),
 		IN_DIRECTORY(private_keys_must_be_private),
+		IN_DIRECTORY(private_keys_may_be_readable_where_asked),
 		IN_DIRECTORY(other_users_keys_are_refused),
 		IN_DIRECTORY(what_is_no_key_is_refused),
 		IN_DIRECTORY(psks_are_read),
