@@ -74,6 +74,26 @@ static const struct command commands[] = {
 		"\n"
 		"A pad is a file of random bytes that both ends of one link have, and nobody else: Pad in\n"
 		"jorm.conf(5). jorm pad VERB --help says more.\n"},
+	{"snek-vpn", cli_snek_vpn,
+		"-g DIR | -l -x DIR | -c HOST -x FILE [-kp PORT] [-dp PORT] [--address LIST] [--name NAME] "
+		"[--any-source]",
+		"stand in for snek-vpn.py, at either end",
+		"Takes that program's command line, key files and defaults and speaks its protocol. The same is run "
+		"by\n"
+		"calling this program snek-vpn.\n"
+		"\n"
+		"  -g, --gencert DIR     write DIR/snek-cert.pub and DIR/snek-cert.priv, never over existing ones\n"
+		"  -l, --listen          serve one client at a time\n"
+		"  -c, --connect HOST    connect to the server at this name or IPv4 address\n"
+		"  -x, --cert PATH       server: the folder of its clients' public keys; client: its private key file\n"
+		"  -kp, --keyport PORT   TCP port of the client for the key exchange; 443 when not given\n"
+		"  -dp, --dataport PORT  TCP port of the server for the probe, UDP port of the client; 10666\n"
+		"\n"
+		"Not in that program:\n"
+		"\n"
+		"  -a, --address LIST    give the interface these addresses (10.8.0.1/24) and set it up\n"
+		"  -n, --name NAME       of the interface; snk0, snk1, ... when not given\n"
+		"      --any-source      client: the server may answer from another address than HOST's\n"},
 	{"version", cli_version, "", "print the version", ""},
 	{"help", cli_help_command, "[COMMAND]", "print this, or the help of a command", ""},
 };
@@ -136,6 +156,19 @@ static int cli_help_command(const struct command *self, int argc, char **argv)
 	return c ? cli_help(c) : unknown_command(argv[optind]);
 }
 
+/* The older programs' names, with which their scripts call this one. */
+static const struct command *command_called(const char *path)
+{
+	static const char *const names[] = {"snek-vpn", "otptunnel"};
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		size_t len = strlen(names[i]);
+		if (strncmp(name, names[i], len) == 0 && (name[len] == '\0' || strcmp(name + len, ".py") == 0))
+			return command_find(names[i]);
+	}
+	return NULL;
+}
+
 /* Output that did not get out (a full disk) is a failure, too. */
 static int flushed(int code)
 {
@@ -147,6 +180,9 @@ static int flushed(int code)
 
 int main(int argc, char **argv)
 {
+	const struct command *older = argc > 0 ? command_called(argv[0]) : NULL;
+	if (older)
+		return flushed(older->run(older, argc, argv));
 	if (argc < 2) {
 		overview(stderr);
 		return CLI_USAGE;

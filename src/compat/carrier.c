@@ -4,6 +4,7 @@
 #include "transport/join.h"
 #include "transport/segment.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #define OUT_SLOTS UDP_SEGMENTS_MAX
+#define ROOMS 2          /* that carrier_room promises */
 #define READS_AT_ONCE 64 /* of the interface, before the thread looks whether it has to stop */
 #define RECEIVE_SLOTS 64
 #define DRAINED_MAX 100000 /* packets thrown away before the start: a flood must not hold it up for ever */
@@ -25,7 +27,7 @@ struct carrier {
 	/* The way out. */
 	uint8_t *packet;  /* TUN_READ_SIZE bytes: what the interface gave */
 	uint8_t *segment; /* as many: one cut out of it */
-	uint8_t *slots;   /* OUT_SLOTS + 1 of CARRIER_DATAGRAM_MAX bytes */
+	uint8_t *slots;   /* OUT_SLOTS * CARRIER_DATAGRAM_MAX bytes */
 	struct iovec datagrams[OUT_SLOTS];
 	size_t n_datagrams;
 
@@ -80,11 +82,6 @@ static bool wait_for(struct carrier *c, int fd, const char *what)
 
 /* ---- the way out ---- */
 
-uint8_t *carrier_room(struct carrier *c)
-{
-	return c->slots + c->n_datagrams * CARRIER_DATAGRAM_MAX;
-}
-
 static void send_all(struct carrier *c)
 {
 	struct udp_route route;
@@ -108,13 +105,17 @@ static void send_all(struct carrier *c)
 	count(&c->counters.sent_bytes, bytes);
 }
 
-/* The slot behind the last one holds the second of two when the first has filled the burst: it is used again only when
- * that many have been sent since. */
+uint8_t *carrier_room(struct carrier *c)
+{
+	if (c->n_datagrams + ROOMS > OUT_SLOTS)
+		send_all(c);
+	return c->slots + c->n_datagrams * CARRIER_DATAGRAM_MAX;
+}
+
 void carrier_send(struct carrier *c, const uint8_t *datagram, size_t len)
 {
-	c->datagrams[c->n_datagrams] = (struct iovec){.iov_base = (void *)(uintptr_t)datagram, .iov_len = len};
-	if (++c->n_datagrams == OUT_SLOTS)
-		send_all(c);
+	assert(c->n_datagrams < OUT_SLOTS);
+	c->datagrams[c->n_datagrams++] = (struct iovec){.iov_base = (void *)(uintptr_t)datagram, .iov_len = len};
 }
 
 /* The peer knows nothing of checksums that are left to the tag. */
@@ -226,15 +227,18 @@ void carrier_flush(struct carrier *c)
 static void take_datagrams(struct carrier *c)
 {
 	struct udp_batch *batch = c->batch;
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, n = 0;
 	c->now = clock_now();
 	for (size_t i = 0; i < batch->n; i++) {
 		struct udp_message *m = &batch->messages[i];
+		for (size_t at = 0; at < m->len; at += m->segment, n++) {
+			size_t len = m->len - at < m->segment ? m->len - at : m->segment;
+			c->config.protocol.open(c->config.protocol.context, c, &m->remote, m->data + at, len);
+		}
 		bytes += m->len;
-		c->config.protocol.open(c->config.protocol.context, c, &m->remote, m->data, m->len);
 	}
 	carrier_flush(c);
-	count(&c->counters.received, batch->n);
+	count(&c->counters.received, n);
 	count(&c->counters.received_bytes, bytes);
 }
 
@@ -269,8 +273,8 @@ static enum err prepare(struct carrier *c, struct fault *fault)
 {
 	c->packet = malloc(TUN_READ_SIZE);
 	c->segment = malloc(TUN_READ_SIZE);
-	c->slots = malloc((size_t)(OUT_SLOTS + 1) * CARRIER_DATAGRAM_MAX);
-	c->batch = udp_batch_new(RECEIVE_SLOTS, CARRIER_RECEIVE_MAX);
+	c->slots = malloc((size_t)OUT_SLOTS * CARRIER_DATAGRAM_MAX);
+	c->batch = udp_batch_new(RECEIVE_SLOTS, UDP_RECEIVE_SIZE);
 	if (!c->packet || !c->segment || !c->slots || !c->batch)
 		return fault_set(fault, ERR_NOMEM, "no memory to carry packets with (free some)");
 	joiner_init(

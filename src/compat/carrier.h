@@ -17,7 +17,6 @@
 #include <stdbool.h>
 
 #define CARRIER_DATAGRAM_MAX 2048 /* that can be built */
-#define CARRIER_RECEIVE_MAX 4096  /* longer datagrams are not seen at all */
 
 struct carrier;
 
@@ -77,10 +76,9 @@ usec carrier_heard_at(const struct carrier *carrier);
 
 /* ---- within seal ---- */
 
-/* Room for two datagrams, CARRIER_DATAGRAM_MAX bytes each, one behind the other; for no more until both, or the one
- * that is needed, have been sent. */
+/* Room for two datagrams, CARRIER_DATAGRAM_MAX bytes each, one behind the other. To be asked for each packet. */
 uint8_t *carrier_room(struct carrier *carrier);
-/* A datagram in that room goes out, with others, soon. In the order of the room. */
+/* The first datagram in that room, and then perhaps the second, goes out with others soon. */
 void carrier_send(struct carrier *carrier, const uint8_t *datagram, size_t len);
 
 /* ---- within open ---- */

@@ -18,7 +18,8 @@ struct udp {
 	uint16_t port;
 	bool ipv6; /* AF_INET6, dual stack; otherwise AF_INET */
 	bool gro;
-	atomic_bool segment; /* cleared by the sender that finds the network card cannot */
+	atomic_bool segment;        /* cleared by the sender that finds the network card cannot */
+	_Atomic size_t segment_max; /* larger ones have been refused, so far only in udp_send_each */
 };
 
 /* A socket address of either family, as the socket needs it. */
@@ -87,6 +88,7 @@ static void offloads_probe(struct udp *udp)
 	int value = 0;
 	socklen_t len = sizeof value;
 	atomic_store(&udp->segment, getsockopt(udp->fd, IPPROTO_UDP, UDP_SEGMENT, &value, &len) == 0);
+	atomic_store(&udp->segment_max, SIZE_MAX);
 	udp->gro = option_set(udp->fd, IPPROTO_UDP, UDP_GRO, 1);
 }
 
@@ -185,8 +187,7 @@ enum err udp_open(struct udp **ret, const struct udp_config *config, struct faul
 		udp_close(udp);
 		return err;
 	}
-	if (!config->is_plain)
-		offloads_probe(udp);
+	offloads_probe(udp);
 	buffers_set(udp->fd, config->buffer_bytes ? config->buffer_bytes : BUFFER_BYTES_DEFAULT);
 	*ret = udp;
 	return OK;
@@ -232,6 +233,13 @@ enum err udp_connect(struct udp *udp, const struct addr *remote)
 		return ERR_IO;
 	}
 	return connect(udp->fd, &name.any, len) == 0 ? OK : ERR_IO;
+}
+
+int udp_take_error(struct udp *udp)
+{
+	int error = 0;
+	socklen_t len = sizeof error;
+	return getsockopt(udp->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 ? error : errno;
 }
 
 /* ---- sending ---- */
@@ -396,55 +404,99 @@ enum err udp_send(struct udp *udp, const struct udp_route *route, const uint8_t 
 	return result_of(error);
 }
 
-/* One sendmmsg of up to UDP_SEGMENTS_MAX datagrams; returns 0 or errno's value. */
-static int each_send(struct udp *udp, struct msghdr *message, const struct iovec *datagrams, size_t n)
+/* ---- datagrams of any sizes ---- */
+
+/* Neighbours that one message can carry: as long as the first, the last one possibly shorter. */
+static size_t run_of(const struct udp *udp, const struct iovec *datagrams, size_t n)
 {
+	const size_t segment = datagrams[0].iov_len;
+	size_t len = segment, run = 1;
+	if (!udp_has_segment(udp) || segment > atomic_load_explicit(&udp->segment_max, memory_order_relaxed))
+		return 1;
+	while (run < n && datagrams[run - 1].iov_len == segment && datagrams[run].iov_len <= segment &&
+		len + datagrams[run].iov_len <= UDP_SEND_MAX)
+		len += datagrams[run++].iov_len;
+	return run;
+}
+
+/* What one udp_send_each has in hand: messages of runs. */
+struct round {
 	struct mmsghdr messages[UDP_SEGMENTS_MAX];
-	int first_error = 0;
-	bool was_tried = false;
-	for (size_t i = 0; i < n; i++) {
-		messages[i] = (struct mmsghdr){.msg_hdr = *message};
-		messages[i].msg_hdr.msg_iov = (struct iovec *)(uintptr_t)&datagrams[i];
-		messages[i].msg_hdr.msg_iovlen = 1;
+	union control controls[UDP_SEGMENTS_MAX];
+	size_t runs[UDP_SEGMENTS_MAX]; /* datagrams in each */
+	unsigned int n;
+};
+
+/* Of up to UDP_SEGMENTS_MAX datagrams. */
+static void round_fill(
+	struct round *round, const struct udp *udp, struct burst *burst, const struct iovec *datagrams, size_t n)
+{
+	round->n = 0;
+	for (size_t at = 0; at < n; at += round->runs[round->n++]) {
+		struct msghdr *message = &round->messages[round->n].msg_hdr;
+		size_t run = run_of(udp, datagrams + at, n - at);
+		message_fill(message, &round->controls[round->n], udp, burst, run > 1 ? datagrams[at].iov_len : 0);
+		message->msg_iov = (struct iovec *)(uintptr_t)(datagrams + at);
+		message->msg_iovlen = run;
+		round->runs[round->n] = run;
 	}
-	for (size_t at = 0; at < n;) {
-		int sent = sendmmsg(udp->fd, messages + at, (unsigned int)(n - at), MSG_DONTWAIT);
-		if (sent > 0) {
-			at += (size_t)sent;
-			was_tried = false;
-			continue;
-		}
-		if (sent < 0 && errno == EINTR)
-			continue;
-		int error = errno;
-		first_error = first_error ? first_error : error;
-		if (error == EAGAIN)
-			return first_error;
-		/* An answer to something earlier took the place of this one; and a full queue may have room again. */
-		bool again = (error == ECONNREFUSED || error == ENOBUFS) && !was_tried;
-		at += again ? 0 : 1;
-		was_tried = again;
-	}
-	return first_error;
+}
+
+/* As many as the kernel takes at once; how many datagrams that were, or errno's value of the first. */
+static size_t round_send(const struct udp *udp, struct round *round, int *ret_error)
+{
+	size_t done = 0;
+	int sent;
+	do
+		sent = sendmmsg(udp->fd, round->messages, round->n, MSG_DONTWAIT);
+	while (sent < 0 && errno == EINTR);
+	*ret_error = sent < 0 ? errno : 0;
+	for (int i = 0; i < sent; i++)
+		done += round->runs[i];
+	return done;
+}
+
+/* What a refused run says of later ones; true: its datagrams may go out singly. */
+static bool learn_segment(struct udp *udp, const struct round *round, int error)
+{
+	if (round->runs[0] == 1 || (error != EIO && error != EINVAL && error != EMSGSIZE))
+		return false;
+	/* The card has no checksum offload; or a segment is larger than the path takes in one piece. */
+	if (error == EIO)
+		atomic_store_explicit(&udp->segment, false, memory_order_relaxed);
+	else
+		atomic_store_explicit(
+			&udp->segment_max, round->messages[0].msg_hdr.msg_iov->iov_len - 1, memory_order_relaxed);
+	return true;
 }
 
 enum err udp_send_each(struct udp *udp, const struct udp_route *route, const struct iovec *datagrams, size_t n)
 {
-	union control control;
-	struct msghdr message;
 	struct burst burst = {0};
+	struct round round;
+	int first_error = 0;
+	bool was_tried = false;
 	if (!name_of(&burst.name, &burst.name_len, udp->ipv6, &route->remote))
 		return result_of(EAFNOSUPPORT);
 	if (route->ifindex || memcmp(route->local_ip, ip_zero, 16) != 0)
 		burst.pin = route;
-	message_fill(&message, &control, udp, &burst, 0);
-	int first_error = 0;
-	for (size_t at = 0; at < n; at += UDP_SEGMENTS_MAX) {
-		size_t some = n - at < UDP_SEGMENTS_MAX ? n - at : UDP_SEGMENTS_MAX;
-		int error = each_send(udp, &message, datagrams + at, some);
+	for (size_t at = 0; at < n;) {
+		int error;
+		round_fill(&round, udp, &burst, datagrams + at, n - at < UDP_SEGMENTS_MAX ? n - at : UDP_SEGMENTS_MAX);
+		size_t sent = round_send(udp, &round, &error);
+		at += sent;
+		if (!error) {
+			was_tried = false;
+			continue;
+		}
+		if (learn_segment(udp, &round, error))
+			continue;
 		first_error = first_error ? first_error : error;
 		if (error == EAGAIN)
 			break;
+		/* An answer to something earlier took the place of this one; and a full queue may have room again. */
+		was_tried = (error == ECONNREFUSED || error == ENOBUFS) && !was_tried;
+		at += was_tried ? 0 : round.runs[0];
 	}
 	return result_of(first_error);
 }

@@ -33,7 +33,7 @@ struct udp_config {
 	size_t buffer_bytes; /* kernel buffers, each direction; 0: 8 MiB */
 	uint32_t mark;       /* firewall mark of what is sent (SO_MARK); 0: none */
 	bool is_plain;       /* for protocols that know nothing of paths: datagrams that are too large for one are
-				fragmented by IP, and none are coalesced */
+				fragmented by IP */
 };
 
 /*
@@ -61,6 +61,10 @@ bool udp_has_ipv6(const struct udp *udp);
  */
 enum err udp_connect(struct udp *udp, const struct addr *remote);
 
+/* The error that an answer from the network has left on a connected socket, as errno's value, and clears it; 0: none.
+ */
+int udp_take_error(struct udp *udp);
+
 /* Where to, and which of our addresses from. */
 struct udp_route {
 	struct addr remote;
@@ -81,8 +85,8 @@ struct udp_route {
 enum err udp_send(struct udp *udp, const struct udp_route *route, const uint8_t *data, size_t len, size_t segment);
 
 /*
- * Sends n datagrams of any sizes, each 1..UDP_SEND_MAX bytes. What fails is left out and the rest goes on, but after
- * ERR_AGAIN the rest is dropped. Errors as udp_send's; of several the first one, errno kept. ERR_IO with ECONNREFUSED:
- * the answer to an earlier datagram; all of these went out.
+ * Sends n datagrams of any sizes, each 1..UDP_SEND_MAX bytes; neighbours of one size go out together. What fails is
+ * left out and the rest goes on, but after ERR_AGAIN the rest is dropped. Errors as udp_send's; of several the first
+ * one, errno kept. ERR_IO with ECONNREFUSED: the answer to an earlier datagram; all of these went out.
  */
 enum err udp_send_each(struct udp *udp, const struct udp_route *route, const struct iovec *datagrams, size_t n);
