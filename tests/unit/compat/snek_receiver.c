@@ -1,0 +1,667 @@
+/*
+ * What comes in: the vectors, every oddity that the older receiver takes, and every input that it dies of, each
+ * followed by a good packet.
+ */
+#include "snek_peer.h"
+
+#include "compat/snek_reassembly.h"
+#include "crypto/kdf.h"
+
+static const struct snek_counters *counters(const struct snek_peer *p)
+{
+	return snek_receiver_counters(p->receiver);
+}
+
+/* ---- what it takes ---- */
+
+struct vector {
+	size_t packet_len, plain_len;
+	const char *sha256; /* of the datagrams, one behind the other */
+};
+
+static const struct vector vectors[] = {
+	{20, 64, "6cccf3f2d26742ed264b4663eb5994d9cb3ae55b0a85ab392a9c1f2f328b9002"},
+	{60, 64, "aee8308d5496dbda66eb308cdce19db99e199c65be54b4bc70e5ed0503981f79"},
+	{61, 65, "5d471e2b41dc3597c4d20f83efd96083e0e7a2f30a68c93f7421cd69cd482ed1"},
+	{64, 68, "06bd86196ee6d4da9e90416492653d2655d62cc6847e35bfbc0565e22c6c0b0f"},
+	{65, 256, "af5d3d47c3d228bb3391fb4d3b9618119c83767e6df33b275f7ddb9ad3914e22"},
+	{252, 256, "57853e175834fff641ddeeb3b674bd9eda619d5ba53646bef7f142c3e56c8652"},
+	{256, 260, "ee7d54c002f501d48a73931da510f2674dc8c3a4fede25a97ab61ddb37b57ab2"},
+	{257, 512, "55dcf4853bfa5400e960c28f6ad911bf6583e6f4952c4a88eba6b58a0f3d39f7"},
+	{512, 516, "81f8293a2cd23e098b2913bfbeff488ab39f4b9cb141c7227e40c71ba57ac60f"},
+	{513, 1536, "1844b6a29082084c57cc72362786e8ccb607aef16db6647118168809e5bf11cb"},
+	{1532, 1536, "b7fb4180c0484d3ff2b0b4337537954c3c047990b1e28ac6a2a5bfe48b64ca9d"},
+	{1533, 1537, "1ac669506bd4e89d944bf7a7de461474ce8b09e3c464f9490dbad3d67d567b99"},
+	{1536, 1540, "5d61ed6b22dc785122035af5d8e87d4098e3a97980185858392448ca88e4f2b7"},
+};
+
+/* The datagrams of the i-th vector by the rule by which all of them were made. Returns how many. */
+static size_t vector_datagrams(struct snek_peer *p, size_t i, uint8_t out[2][SNEK_DATAGRAM_MAX], size_t len[2])
+{
+	const struct vector *v = &vectors[i];
+	uint8_t nonce[AEAD_NONCE_LEN], text[SNEK_DATAGRAM_MAX];
+	for (size_t k = 0; k < sizeof nonce; k++)
+		nonce[k] = (uint8_t)(i + k);
+	const size_t total =
+		peer_seals(p, nonce, text, peer_plaintext(text, (uint32_t)v->packet_len, v->packet_len, v->plain_len));
+	if (total <= 1536) {
+		len[0] = peer_frame(out[0], 1, 2 * i, nonce, text, total);
+		len[1] = 0;
+		return 1;
+	}
+	struct part part = {.seq = 2 * i, .total = (uint32_t)total, .id = (uint32_t)(0x01020304 + i), .count = 2};
+	len[0] = peer_part(out[0], &part, nonce, text, 1536);
+	part.seq++;
+	part.index = 1;
+	len[1] = peer_part(out[1], &part, nonce, text + 1536, total - 1536);
+	return 2;
+}
+
+static void test_the_vectors(void **state)
+{
+	(void)state;
+	struct snek_peer *p = peer_new();
+	for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
+		uint8_t datagrams[2][SNEK_DATAGRAM_MAX], hash[HASH_SHA256_LEN], expected[HASH_SHA256_LEN];
+		size_t len[2];
+		const size_t n = vector_datagrams(p, i, datagrams, len);
+		assert_int_equal(HASH_SHA256(hash, VIEW(datagrams[0], len[0]), VIEW(datagrams[1], len[1])), OK);
+		assert_int_equal(hex_read(expected, sizeof expected, vectors[i].sha256), sizeof expected);
+		assert_memory_equal(hash, expected, sizeof hash);
+		for (size_t k = 0; k < n; k++)
+			peer_gives(p, datagrams[k], len[k]);
+		assert_heard(p, vectors[i].packet_len);
+	}
+	assert_int_equal(counters(p)->delivered, sizeof vectors / sizeof *vectors);
+	assert_int_equal(peer_drops(p), 0);
+	peer_free(p);
+}
+
+static void test_packets_of_every_size_from_our_sender(void **state)
+{
+	(void)state;
+	struct snek_peer *p = peer_new();
+	struct snek_sender *other;
+	const struct rng rng = seeded_rng(&p->random);
+	uint8_t packet[SNEK_PACKET_MAX], room[2][SNEK_ROOM];
+	struct snek_datagram out[SNEK_DATAGRAMS_MAX] = {{.data = room[0]}, {.data = room[1]}};
+	HEX(key, SNEK_CASE_DATA_KEY);
+	assert_int_equal(snek_sender_new(&other, key, &rng), OK);
+	for (size_t n = 1; n <= SNEK_PACKET_MAX; n++) {
+		size_t n_out;
+		case_packet(packet, n);
+		assert_int_equal(snek_seal(other, packet, n, out, &n_out), OK);
+		for (size_t i = 0; i < n_out; i++)
+			peer_gives(p, out[i].data, out[i].len);
+		assert_heard(p, n);
+		for (size_t i = 0; i < n_out; i++) /* nothing stays of what comes twice */
+			peer_gives(p, out[i].data, out[i].len);
+		assert_int_equal(p->n_heard, 0);
+		snek_receiver_release(p->receiver);
+	}
+	assert_int_equal(peer_drops(p), 512 + 2 * 1024);
+	assert_int_equal(counters(p)->replayed, 512 + 2 * 1024);
+	snek_sender_free(other);
+	peer_free(p);
+}
+
+static void test_all_flags_and_any_padding(void **state)
+{
+	(void)state;
+	struct snek_peer *p = peer_new();
+	uint8_t nonce[AEAD_NONCE_LEN], text[SNEK_DATAGRAM_MAX], datagram[SNEK_DATAGRAM_MAX];
+	for (unsigned flags = 0; flags < 256; flags++) {
+		if (flags & 2)
+			continue;
+		peer_gives(p, datagram, peer_datagram(p, datagram, flags, 60));
+		assert_heard(p, 60);
+	}
+	/* Up to a datagram of 2048 bytes. */
+	for (size_t len = 1540; len <= 2048 - 25 - 16; len++) {
+		peer_nonce(p, nonce);
+		const size_t total = peer_seals(p, nonce, text, peer_plaintext(text, 1536, 1536, len));
+		peer_gives(p, datagram, peer_frame(datagram, 0xfd, len, nonce, text, total));
+		assert_heard(p, 1536);
+	}
+	assert_int_equal(peer_drops(p), 0);
+	peer_free(p);
+}
+
+static void test_sequence_numbers_may_repeat_and_go_back(void **state)
+{
+	(void)state;
+	struct snek_peer *p = peer_new();
+	uint8_t datagram[SNEK_DATAGRAM_MAX];
+	static const uint64_t seqs[] = {5, 5, 5, 100000, 3, 0, 100000, 99999, 131071, UINT64_MAX, 131072};
+	for (size_t i = 0; i < sizeof seqs / sizeof *seqs; i++) {
+		peer_gives(p, datagram, peer_datagram(p, datagram, seqs[i], 40));
+		assert_heard(p, 40);
+	}
+	peer_free(p);
+}
+
+static void test_several_frames_in_a_datagram(void **state)
+{
+	(void)state;
+	struct snek_peer *p = peer_new();
+	uint8_t datagram[SNEK_DATAGRAM_MAX], expected[SNEK_PACKET_MAX];
+	size_t len = 0;
+	for (size_t n = 20; n <= 100; n += 20)
+		len += peer_datagram(p, &datagram[len], n, n);
+	peer_gives(p, datagram, len);
+	assert_int_equal(p->n_heard, 5);
+	for (size_t i = 0; i < 5; i++) {
+		case_packet(expected, 20 + 20 * i);
+		assert_int_equal(p->heard_len[i], 20 + 20 * i);
+		assert_memory_equal(p->heard[i], expected, p->heard_len[i]);
+	}
+	p->n_heard = 0;
+	/* One forged in the middle costs itself; one that is none costs what follows. */
+	len = peer_datagram(p, datagram, 1, 20);
+	const size_t second = len;
+	len += peer_datagram(p, &datagram[len], 2, 30);
+	const size_t third = len;
+	len += peer_datagram(p, &datagram[len], 3, 40);
+	datagram[third - 1] ^= 1;
+	peer_gives(p, datagram, len);
+	assert_int_equal(p->n_heard, 2);
+	assert_int_equal(p->heard_len[1], 40);
+	assert_int_equal(counters(p)->forged, 1);
+	p->n_heard = 0;
+	len = peer_datagram(p, datagram, 1, 20);
+	len += peer_datagram(p, &datagram[len], 2, 30);
+	datagram[second + 9] ^= 0x80;
+	peer_gives(p, datagram, len);
+	assert_heard(p, 20);
+	assert_int_equal(counters(p)->malformed, 1);
+	assert_alive(p);
+	peer_free(p);
+}
+
+static void test_a_single_fragment_is_a_whole(void **state)
+{
+	(void)state;
+	struct snek_peer *p = peer_new();
+	uint8_t nonce[AEAD_NONCE_LEN], text[SNEK_DATAGRAM_MAX], datagram[SNEK_DATAGRAM_MAX];
+	for (uint16_t count = 0; count < 2; count++) {
+		for (uint16_t index = 0; index < 3; index++) {
+			peer_nonce(p, nonce);
+			const size_t len = peer_seals(p, nonce, text, peer_plaintext(text, 99, 99, 256));
+			const struct part part = {.index = index, .count = count};
+			peer_gives(p, datagram, peer_part(datagram, &part, nonce, text, len));
+			assert_heard(p, 99);
+		}
+	}
+	assert_int_equal(peer_drops(p), 0);
+	peer_free(p);
+}
+
+/* The excess padding that the older program adds now and then; the last has three fragments. */
+static void test_the_older_programs_rare_lengths(void **state)
+{
+	(void)state;
+	struct snek_peer *p = peer_new();
+	static const size_t lengths[][2] = {{61, 1600}, {254, 1792}, {512, 2048}, {1533, 3072}, {1536, 3072}};
+	uint8_t nonce[AEAD_NONCE_LEN], text[SEALED_MAX], datagram[SNEK_DATAGRAM_MAX];
+	uint64_t seq = 0;
+	for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+		peer_nonce(p, nonce);
+		const size_t n = lengths[i][0];
+		const size_t total = peer_seals(p, nonce, text, peer_plaintext(text, (uint32_t)n, n, lengths[i][1]));
+		struct part part = {.total = (uint32_t)total, .id = 9, .count = (uint16_t)((total + 1535) / 1536)};
+		assert_int_equal(part.count, lengths[i][1] == 3072 ? 3 : 2);
+		for (size_t at = 0; at < total; at += 1536, part.index++) {
+			const size_t len = total - at < 1536 ? total - at : 1536;
+			part.seq = seq++;
+			assert_int_equal(p->n_heard, 0);
+			peer_gives(p, datagram, peer_part(datagram, &part, nonce, text + at, len));
+		}
+		assert_heard(p, n);
+	}
+	assert_int_equal(peer_drops(p), 0);
+	peer_free(p);
+}
+
+struct pieces {
+	uint8_t nonce[AEAD_NONCE_LEN], text[SNEK_DATAGRAM_MAX];
+	size_t packet_len, n, from[65]; /* piece i is text[from[i]..from[i + 1]) */
+	struct part part;
+	uint64_t given; /* bit i: piece i was */
+};
+
+static void cut_up(struct snek_peer *p, struct pieces *c, uint32_t id)
+{
+	c->packet_len = 1 + seeded_below(&p->random, SNEK_PACKET_MAX);
+	c->n = 2 + seeded_below(&p->random, 63);
+	c->given = 0;
+	peer_nonce(p, c->nonce);
+	const size_t total = peer_seals(p, c->nonce, c->text,
+		peer_plaintext(c->text, (uint32_t)c->packet_len, c->packet_len, 4 + c->packet_len));
+	c->from[0] = 0;
+	c->from[c->n] = total;
+	for (size_t i = 1; i < c->n; i++) /* some are empty */
+		c->from[i] =
+			c->from[i - 1] + seeded_below(&p->random, (uint32_t)(2 * (total - c->from[i - 1]) / c->n + 1));
+	c->part = (struct part){.total = (uint32_t)seeded_next(&p->random), .id = id, .count = (uint16_t)c->n};
+}
+
+static void give_piece(struct snek_peer *p, struct pieces *c, size_t i)
+{
+	uint8_t datagram[SNEK_DATAGRAM_MAX];
+	c->part.seq = seeded_below(&p->random, 1000);
+	c->part.index = (uint16_t)i;
+	c->given |= UINT64_C(1) << i;
+	peer_gives(p, datagram,
+		peer_part(datagram, &c->part, c->nonce, c->text + c->from[i], c->from[i + 1] - c->from[i]));
+}
+
+/* Of any sizes, in any order, some of them more than once, packets mixed, and ids in common. */
+static void test_fragments_as_odd_as_they_come(void **state)
+{
+	(void)state;
+	struct snek_peer *p = peer_new();
+	static struct pieces cuts[8];
+	for (size_t i = 0; i < 8; i++)
+		cut_up(p, &cuts[i], (uint32_t)(i / 2));
+	for (unsigned done = 0; done < 300;) {
+		struct pieces *c = &cuts[seeded_below(&p->random, 8)];
+		give_piece(p, c, seeded_below(&p->random, (uint32_t)c->n));
+		const bool all = c->given == (c->n == 64 ? UINT64_MAX : (UINT64_C(1) << c->n) - 1);
+		assert_int_equal(p->n_heard, all);
+		if (!all)
+			continue;
+		assert_heard(p, c->packet_len);
+		give_piece(p, c, 0); /* late */
+		assert_int_equal(counters(p)->replayed, ++done);
+		cut_up(p, c, seeded_below(&p->random, 4));
+	}
+	assert_int_equal(peer_drops(p), 300);
+	assert_true(p->flushes >= 300 / SNEK_REASSEMBLY_WHOLE - 1);
+	peer_free(p);
+}
+
+static void test_more_is_said_than_there_is(void **state)
+{
+	(void)state;
+	struct snek_peer *p = peer_new();
+	uint8_t nonce[AEAD_NONCE_LEN], text[SNEK_DATAGRAM_MAX], datagram[SNEK_DATAGRAM_MAX];
+	for (size_t rest = 1; rest <= 200; rest++) {
+		peer_nonce(p, nonce);
+		const size_t len = peer_seals(p, nonce, text, peer_plaintext(text, 1536, rest, 4 + rest));
+		peer_gives(p, datagram, peer_frame(datagram, 1, rest, nonce, text, len));
+		assert_heard(p, rest);
+	}
+	peer_free(p);
+}
+
+/* ---- what it drops, as the older one does ---- */
+
+static void test_what_holds_no_ip_packet(void **state)
+{
+	(void)state;
+	struct snek_peer *p = peer_new();
+	uint8_t datagram[SNEK_DATAGRAM_MAX], nonce[AEAD_NONCE_LEN], text[100];
+	static const char *const texts[] = {"", "00", "000000", "00000000", "0000000045", "ffffffff45", "8000000045",
+		"0000060145", "7fffffff45", "0000000105", "0000000150", "0000000175", "00000001f0", "0000000100",
+		"0000001400000000000000000000000000000000", "00000001",
+		"00000600"}; /* the last two: nothing behind the length, which ends the older receiver */
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		const size_t len = hex_read(text, sizeof text, texts[i]);
+		peer_nonce(p, nonce);
+		peer_gives(p, datagram, peer_frame(datagram, 1, i, nonce, text, peer_seals(p, nonce, text, len)));
+		assert_int_equal(p->n_heard, 0);
+		assert_int_equal(counters(p)->not_ip, i + 1);
+		assert_int_equal(peer_drops(p), 2 * i + 1);
+		assert_alive(p);
+		peer_gives(p, datagram, 25 + len + 16); /* it is remembered all the same */
+	}
+	assert_int_equal(counters(p)->replayed, sizeof texts / sizeof *texts);
+	peer_free(p);
+}
+
+/* ---- what ends the older receiver ---- */
+
+static void assert_dropped(struct snek_peer *p, const uint8_t *datagram, size_t len, const _Atomic uint64_t *counter)
+{
+	const uint64_t before = *counter, drops = peer_drops(p);
+	peer_gives(p, datagram, len);
+	assert_int_equal(p->n_heard, 0);
+	assert_int_equal(*counter, before + 1);
+	assert_int_equal(peer_drops(p), drops + 1);
+	assert_alive(p);
+}
+
+static void test_fatal_a_frame_whose_tag_does_not_fit(void **state)
+{
+	(void)state;
+	struct snek_peer *p = peer_new();
+	uint8_t datagram[SNEK_DATAGRAM_MAX], chunk[100];
+	for (size_t len = 0; len <= sizeof chunk; len++) { /* a right header over anything */
+		uint8_t nonce[AEAD_NONCE_LEN];
+		peer_nonce(p, nonce);
+		seeded_bytes(&p->random, chunk, sizeof chunk);
+		assert_dropped(p, datagram, peer_frame(datagram, 1, len, nonce, chunk, len), &counters(p)->forged);
+	}
+	const size_t len = peer_datagram(p, datagram, 1, 40);
+	for (size_t i = SNEK_HEADER_LEN - AEAD_NONCE_LEN; i < len; i++) { /* a good one, with a bit changed */
+		datagram[i] ^= 0x10;
+		assert_dropped(p, datagram, len, &counters(p)->forged);
+		datagram[i] ^= 0x10;
+	}
+	peer_gives(p, datagram, len); /* forgeries do not use it up */
+	assert_heard(p, 40);
+	peer_free(p);
+}
+
+static void test_fatal_stray_bytes_and_hellos(void **state)
+{
+	(void)state;
+	struct snek_peer *p = peer_new();
+	uint8_t bytes[SNEK_HEADER_LEN];
+	memset(bytes, 0xff, sizeof bytes);
+	assert_dropped(p, bytes, 1, &counters(p)->malformed);
+	for (uint8_t byte = 0; byte < 4; byte++) {
+		memset(bytes, byte, sizeof bytes);
+		for (size_t len = 1; len < sizeof bytes; len++)
+			assert_dropped(p, bytes, len, &counters(p)->malformed);
+	}
+	peer_free(p);
+}
+
+static void test_fatal_an_empty_datagram(void **state)
+{
+	(void)state;
+	struct snek_peer *p = peer_new();
+	assert_dropped(p, NULL, 0, &counters(p)->malformed);
+	peer_free(p);
+}
+
+static void test_fatal_a_chunk_length_that_lies(void **state)
+{
+	(void)state;
+	struct snek_peer *p = peer_new();
+	uint8_t datagram[SNEK_DATAGRAM_MAX];
+	const size_t len = peer_datagram(p, datagram, 1, 40);
+	const uint32_t right = le32_get(datagram + 9);
+	static const uint32_t more[] = {1, 2, 1000, 0x7fffffff, 0xffffffff - 60, 0xffffff00};
+	for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+		le32_put(datagram + 9, right + more[i]);
+		assert_dropped(p, datagram, len, &counters(p)->malformed);
+	}
+	/* Too small: what is left over is no frame. */
+	for (uint32_t less = 1; less < SNEK_HEADER_LEN; less++) {
+		le32_put(datagram + 9, right - less);
+		peer_gives(p, datagram, len);
+		assert_int_equal(p->n_heard, 0);
+		assert_int_equal(counters(p)->forged, less);
+		assert_int_equal(counters(p)->malformed, 6 + less);
+		assert_alive(p);
+	}
+	le32_put(datagram + 9, right);
+	peer_gives(p, datagram, len);
+	assert_heard(p, 40);
+	peer_free(p);
+}
+
+static void test_fatal_a_datagram_over_2048_bytes(void **state)
+{
+	(void)state;
+	struct snek_peer *p = peer_new();
+	static uint8_t datagram[70000], text[70000];
+	static const size_t plain[] = {2008, 2009, 3072, 9000, 60000};
+	uint8_t nonce[AEAD_NONCE_LEN];
+	for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
+		peer_nonce(p, nonce);
+		const size_t len = peer_seals(p, nonce, text, peer_plaintext(text, 1000, 1000, plain[i]));
+		assert_dropped(p, datagram, peer_frame(datagram, 1, i, nonce, text, len), &counters(p)->malformed);
+	}
+	peer_free(p);
+}
+
+static void test_fatal_an_index_not_below_the_count(void **state)
+{
+	(void)state;
+	struct snek_peer *p = peer_new();
+	uint8_t datagram[SNEK_DATAGRAM_MAX], nonce[AEAD_NONCE_LEN], chunk[50] = {0};
+	static const uint16_t pairs[][2] = {{2, 2}, {3, 2}, {65535, 2}, {64, 64}, {65535, 65535}};
+	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+		peer_nonce(p, nonce);
+		const struct part part = {.index = pairs[i][0], .count = pairs[i][1]};
+		const size_t len = peer_part(datagram, &part, nonce, chunk, sizeof chunk);
+		assert_dropped(p, datagram, len, &counters(p)->malformed);
+	}
+	/* Below its own count, but not below the first one's, which the older receiver goes by. */
+	struct part part = {.id = 5, .index = 0, .count = 2};
+	peer_nonce(p, nonce);
+	const size_t total = peer_seals(p, nonce, chunk, peer_plaintext(chunk, 20, 20, 30));
+	peer_gives(p, datagram, peer_part(datagram, &part, nonce, chunk, 30));
+	part.index = 2;
+	part.count = 3;
+	assert_dropped(p, datagram, peer_part(datagram, &part, nonce, chunk, 10), &counters(p)->malformed);
+	part.index = 1; /* a right one with a wrong count is taken, as it is there */
+	peer_gives(p, datagram, peer_part(datagram, &part, nonce, chunk + 30, total - 30));
+	assert_heard(p, 20);
+	peer_free(p);
+}
+
+static void test_fragments_beyond_the_limits(void **state)
+{
+	(void)state;
+	struct snek_peer *p = peer_new();
+	uint8_t datagram[SNEK_DATAGRAM_MAX], nonce[AEAD_NONCE_LEN], chunk[1536] = {0};
+	static const uint16_t counts[] = {65, 66, 1000, 65535};
+	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+		peer_nonce(p, nonce);
+		const struct part part = {.index = 1, .count = counts[i]};
+		const size_t len = peer_part(datagram, &part, nonce, chunk, sizeof chunk);
+		assert_dropped(p, datagram, len, &counters(p)->malformed);
+	}
+	struct part part = {.count = 64};
+	peer_nonce(p, nonce);
+	for (; part.index < 5; part.index++) /* 7680 of 8192 bytes */
+		peer_gives(p, datagram, peer_part(datagram, &part, nonce, chunk, 1536));
+	assert_dropped(p, datagram, peer_part(datagram, &part, nonce, chunk, 513), &counters(p)->malformed);
+	peer_free(p);
+}
+
+/* ---- cut short, seen before, our own ---- */
+
+static void test_every_truncation_of_good_datagrams(void **state)
+{
+	(void)state;
+	static const size_t which[] = {0, 3, 12};
+	for (size_t w = 0; w < 3; w++) {
+		struct snek_peer *p = peer_new();
+		uint8_t datagrams[2][SNEK_DATAGRAM_MAX];
+		size_t len[2];
+		const size_t n = vector_datagrams(p, which[w], datagrams, len);
+		for (size_t k = 0; k < n; k++) {
+			for (size_t cut = 0; cut < len[k]; cut++)
+				peer_gives(p, datagrams[k], cut);
+			assert_int_equal(p->n_heard, 0);
+			assert_int_equal(peer_drops(p), len[0] + (k ? len[1] : 0));
+			peer_gives(p, datagrams[k], len[k]);
+		}
+		assert_heard(p, vectors[which[w]].packet_len);
+		peer_free(p);
+	}
+}
+
+static void test_replays(void **state)
+{
+	(void)state;
+	struct snek_peer *p = peer_new();
+	uint8_t datagram[SNEK_DATAGRAM_MAX], datagrams[2][SNEK_DATAGRAM_MAX];
+	size_t len[2];
+	len[0] = peer_datagram(p, datagram, 77, 40);
+	peer_gives(p, datagram, len[0]);
+	assert_heard(p, 40);
+	static const uint64_t seqs[] = {77, 76, 78, 0, 1U << 20, UINT64_C(1) << 50, UINT64_MAX};
+	for (size_t i = 0; i < sizeof seqs / sizeof *seqs; i++) {
+		le64_put(datagram + 1, seqs[i]);
+		assert_dropped(p, datagram, len[0], &counters(p)->replayed);
+	}
+	/* In fragments: each is known again, in both orders. */
+	assert_int_equal(vector_datagrams(p, 12, datagrams, len), 2);
+	peer_gives(p, datagrams[0], len[0]);
+	peer_gives(p, datagrams[1], len[1]);
+	assert_heard(p, 1536);
+	for (size_t i = 0; i < 4; i++) {
+		datagrams[i % 2][17] = (uint8_t)i; /* another id */
+		assert_dropped(p, datagrams[i % 2], len[i % 2], &counters(p)->replayed);
+	}
+	/* As a whole what came in fragments. */
+	memmove(datagrams[0] + 13, datagrams[0] + 25, len[0] - 25);
+	memcpy(datagrams[0] + len[0] - 12, datagrams[1] + 37, len[1] - 37);
+	datagrams[0][0] = 1;
+	le32_put(datagrams[0] + 9, 1556);
+	assert_dropped(p, datagrams[0], 25 + 1556, &counters(p)->replayed);
+	peer_free(p);
+}
+
+static void test_our_own_frames_are_known(void **state)
+{
+	(void)state;
+	struct snek_peer *p = peer_new();
+	uint8_t packet[SNEK_PACKET_MAX], room[2][SNEK_ROOM];
+	struct snek_datagram out[SNEK_DATAGRAMS_MAX] = {{.data = room[0]}, {.data = room[1]}};
+	for (size_t n = 1; n < 1000; n += 7) {
+		size_t n_out;
+		case_packet(packet, n);
+		assert_int_equal(snek_seal(p->own, packet, n, out, &n_out), OK);
+		for (size_t i = 0; i < n_out; i++)
+			assert_dropped(p, out[i].data, out[i].len, &counters(p)->reflected);
+	}
+	peer_free(p);
+}
+
+/* ---- memory ---- */
+
+/* Reassembled packets stay where they are until they are released. */
+static void test_memory_of_delivered_packets(void **state)
+{
+	(void)state;
+	struct snek_peer *p = peer_new();
+	const uint8_t *where[SNEK_REASSEMBLY_WHOLE];
+	uint8_t expected[SNEK_PACKET_MAX];
+	static struct pieces c;
+	size_t lengths[SNEK_REASSEMBLY_WHOLE];
+	for (unsigned round = 0; round < 3; round++) {
+		p->n_heard = 0;
+		for (size_t i = 0; i < SNEK_REASSEMBLY_WHOLE; i++) {
+			cut_up(p, &c, 1);
+			for (size_t k = c.n; k-- > 0;)
+				give_piece(p, &c, k);
+			where[i] = p->last;
+			lengths[i] = c.packet_len;
+		}
+		assert_int_equal(p->n_heard, SNEK_REASSEMBLY_WHOLE);
+		assert_int_equal(p->flushes, round == 2 ? 1 : 0);
+		for (size_t i = 0; i < SNEK_REASSEMBLY_WHOLE; i++) {
+			case_packet(expected, lengths[i]);
+			assert_memory_equal(where[i], expected, lengths[i]);
+		}
+		if (round == 0) /* the second time it is not, so that there has to be a flush */
+			snek_receiver_release(p->receiver);
+	}
+	assert_int_equal(peer_drops(p), 0);
+	peer_free(p);
+}
+
+static void test_incomplete_packets_expire(void **state)
+{
+	(void)state;
+	struct snek_peer *p = peer_new();
+	static struct pieces c;
+	cut_up(p, &c, 1);
+	give_piece(p, &c, 0);
+	p->now += SNEK_REASSEMBLY_LIFETIME;
+	for (size_t i = 1; i < c.n; i++)
+		give_piece(p, &c, i);
+	assert_int_equal(p->n_heard, 0);
+	assert_int_equal(counters(p)->expired, 1);
+	give_piece(p, &c, 0);
+	assert_heard(p, c.packet_len);
+	assert_int_equal(peer_drops(p), 1);
+	peer_free(p);
+}
+
+/* A flood of first fragments costs what is incomplete, and no more. */
+static void test_a_flood_of_fragments(void **state)
+{
+	(void)state;
+	struct snek_peer *p = peer_new();
+	uint8_t datagram[SNEK_DATAGRAM_MAX], nonce[AEAD_NONCE_LEN], chunk[1536] = {0};
+	struct part part = {.count = 2};
+	for (unsigned i = 0; i < 3000; i++, part.id++) {
+		peer_nonce(p, nonce);
+		peer_gives(p, datagram, peer_part(datagram, &part, nonce, chunk, i % sizeof chunk));
+	}
+	assert_int_equal(counters(p)->evicted, 3000 - SNEK_REASSEMBLY_OPEN);
+	assert_int_equal(p->n_heard, 0);
+	static struct pieces c; /* one pushes out another of the flood's */
+	cut_up(p, &c, 1);
+	for (size_t k = c.n; k-- > 0;)
+		give_piece(p, &c, k);
+	assert_heard(p, c.packet_len);
+	peer_free(p);
+}
+
+/* Whatever comes, good packets do. */
+static void test_noise(void **state)
+{
+	(void)state;
+	struct snek_peer *p = peer_new();
+	uint8_t datagram[SNEK_DATAGRAM_MAX];
+	for (unsigned i = 0; i < 20000; i++) {
+		const size_t len = seeded_below(&p->random, i % 100 ? 200 : sizeof datagram);
+		seeded_bytes(&p->random, datagram, len);
+		if (len > 12) { /* most get past the header */
+			datagram[9] = (uint8_t)seeded_below(&p->random, 64);
+			memset(datagram + 10, 0, 3);
+		}
+		if (len > 25 && seeded_chance(&p->random, 70)) {
+			le32_put(datagram + 17, seeded_below(&p->random, 4));
+			le16_put(datagram + 21, (uint16_t)seeded_below(&p->random, 4));
+			le16_put(datagram + 23, 4);
+		}
+		peer_gives(p, datagram, len);
+		assert_int_equal(p->n_heard, 0);
+	}
+	const uint64_t evicted = counters(p)->evicted;
+	assert_true(counters(p)->forged > 1000 && counters(p)->malformed > 1000 && evicted > 1000);
+	peer_gives(p, datagram, peer_datagram(p, datagram, 1, 100));
+	assert_heard(p, 100);
+	peer_free(p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_the_vectors),
+		cmocka_unit_test(test_packets_of_every_size_from_our_sender),
+		cmocka_unit_test(test_all_flags_and_any_padding),
+		cmocka_unit_test(test_sequence_numbers_may_repeat_and_go_back),
+		cmocka_unit_test(test_several_frames_in_a_datagram),
+		cmocka_unit_test(test_a_single_fragment_is_a_whole),
+		cmocka_unit_test(test_the_older_programs_rare_lengths),
+		cmocka_unit_test(test_fragments_as_odd_as_they_come),
+		cmocka_unit_test(test_more_is_said_than_there_is),
+		cmocka_unit_test(test_what_holds_no_ip_packet),
+		cmocka_unit_test(test_fatal_a_frame_whose_tag_does_not_fit),
+		cmocka_unit_test(test_fatal_stray_bytes_and_hellos),
+		cmocka_unit_test(test_fatal_an_empty_datagram),
+		cmocka_unit_test(test_fatal_a_chunk_length_that_lies),
+		cmocka_unit_test(test_fatal_a_datagram_over_2048_bytes),
+		cmocka_unit_test(test_fatal_an_index_not_below_the_count),
+		cmocka_unit_test(test_fragments_beyond_the_limits),
+		cmocka_unit_test(test_every_truncation_of_good_datagrams),
+		cmocka_unit_test(test_replays),
+		cmocka_unit_test(test_our_own_frames_are_known),
+		cmocka_unit_test(test_memory_of_delivered_packets),
+		cmocka_unit_test(test_incomplete_packets_expire),
+		cmocka_unit_test(test_a_flood_of_fragments),
+		cmocka_unit_test(test_noise),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
