@@ -73,7 +73,9 @@ static enum err probe(struct client *c, struct fault *fault)
 			"Failed to probe data port on receiver: %s (is the server running there, and its -dp the "
 			"same?)",
 			addr_format(&c->server, text));
-	err = send(fd, &(uint8_t){0xff}, 1, MSG_NOSIGNAL) == 1
+	/* With the end of the connection in the same segment: an older server that closes it first cannot have its port
+	 * again for a minute, and dies of that. */
+	err = send(fd, &(uint8_t){0xff}, 1, MSG_NOSIGNAL | MSG_MORE) == 1
 		      ? OK
 		      : fault_errno(fault, "cannot send the probe to %s", addr_format(&c->server, text));
 	(void)close(fd);
@@ -111,9 +113,7 @@ struct listening {
 
 static void ignore_packet(void *context, const uint8_t *packet, size_t len) {}
 
-static void ignore_flush(void *context)
-{
-}
+static void ignore_flush(void *context) {}
 
 static bool is_hello(struct listening *l, const struct udp_message *m)
 {

@@ -82,7 +82,7 @@ static enum err take_session(struct server *v, struct snek_outcome *o, struct fa
 	if (err != OK)
 		return err;
 	printf("[+] Connected.\n");
-	log_info("session with %s, whose key is %s.pub", addr_format(&o->remote, text), o->key_name);
+	log_info("session with %s, whose key is %s", addr_format(&o->remote, text), o->key_name);
 	return OK;
 }
 
