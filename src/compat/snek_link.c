@@ -12,6 +12,7 @@ struct snek_link {
 	struct carrier *carrier;
 	struct udp *udp;
 	struct addr remote;
+	bool is_even; /* the peer is jorm: snek_sender_cut_evenly; the receiving thread's */
 	usec began;
 	uint64_t sent_seen;
 	_Atomic uint64_t unsealed; /* packets that the protocol has no form for */
@@ -52,8 +53,12 @@ static void open_datagram(
 
 static void flushed(void *context)
 {
-	const struct snek_link *link = context;
+	struct snek_link *link = context;
 	snek_receiver_release(link->receiver);
+	if (!link->is_even && snek_receiver_peer_counts(link->receiver)) {
+		snek_sender_cut_evenly(link->sender);
+		link->is_even = true;
+	}
 }
 
 static bool route(void *context, struct udp_route *ret)

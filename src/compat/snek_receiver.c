@@ -49,6 +49,11 @@ void snek_receiver_release(struct snek_receiver *receiver)
 	snek_reassembly_release(receiver->reassembly);
 }
 
+bool snek_receiver_peer_counts(const struct snek_receiver *receiver)
+{
+	return snek_replay_peer_counts(receiver->replay);
+}
+
 const struct snek_counters *snek_receiver_counters(const struct snek_receiver *receiver)
 {
 	return &receiver->counters;

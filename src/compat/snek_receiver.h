@@ -44,4 +44,7 @@ void snek_receive(
 /* None of the packets that were delivered is looked at any more. */
 void snek_receiver_release(struct snek_receiver *receiver);
 
+/* Has the peer shown that it counts its nonces, so that it is jorm? By authentic packets. From the receiving thread. */
+bool snek_receiver_peer_counts(const struct snek_receiver *receiver);
+
 const struct snek_counters *snek_receiver_counters(const struct snek_receiver *receiver);

@@ -116,3 +116,8 @@ enum err snek_replay_accept(struct snek_replay *replay, const uint8_t nonce[stat
 	const enum err err = check_seq(replay, seq);
 	return err == OK ? snek_history_add(replay->history, nonce) : err;
 }
+
+bool snek_replay_peer_counts(const struct snek_replay *replay)
+{
+	return replay->nonces == COUNTED;
+}

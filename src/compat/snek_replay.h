@@ -38,3 +38,6 @@ bool snek_replay_is_seen(const struct snek_replay *replay, const uint8_t nonce[s
 /* Of a packet whose tag has verified. `seq`: of its datagram; of several, of the one that came last.
  * ERR_REPLAY: seen before, or too old to tell. */
 enum err snek_replay_accept(struct snek_replay *replay, const uint8_t nonce[static AEAD_NONCE_LEN], uint64_t seq);
+
+/* Does the peer count its nonces? False until its first two packets have shown it. */
+bool snek_replay_peer_counts(const struct snek_replay *replay);

@@ -12,6 +12,7 @@ struct snek_sender {
 	uint32_t low;          /* its last 4 bytes */
 	uint32_t fragment_id;
 	uint64_t seq;
+	atomic_bool cuts_evenly;
 };
 
 enum err snek_sender_new(struct snek_sender **ret, const uint8_t key[static AEAD_KEY_LEN], const struct rng *rng)
@@ -48,6 +49,11 @@ bool snek_sender_is_own(const struct snek_sender *sender, const uint8_t nonce[st
 	const uint64_t last = atomic_load_explicit(&sender->high, memory_order_acquire);
 	/* Counted from the first one, since they may wrap. */
 	return le64_get(nonce) - sender->first_high <= last - sender->first_high;
+}
+
+void snek_sender_cut_evenly(struct snek_sender *sender)
+{
+	atomic_store_explicit(&sender->cuts_evenly, true, memory_order_relaxed);
 }
 
 static void next_nonce(struct snek_sender *s, uint8_t out[static AEAD_NONCE_LEN])
@@ -102,10 +108,12 @@ enum err snek_seal(struct snek_sender *sender, const uint8_t *packet, size_t len
 	/* Counted too: the older program never forgets a packet whose fragments did not all arrive, and finds it by its
 	 * id alone. */
 	frame.id = sender->fragment_id++;
-	finish(sender, &frame, SNEK_CHUNK_MAX, &out[0]);
+	const bool evenly = atomic_load_explicit(&sender->cuts_evenly, memory_order_relaxed);
+	const size_t first = evenly ? (total + 1) / 2 : SNEK_CHUNK_MAX;
+	finish(sender, &frame, first, &out[0]);
 	frame.index = 1;
-	memcpy(out[1].data + SNEK_FRAGMENT_HEADER_LEN, text + SNEK_CHUNK_MAX, total - SNEK_CHUNK_MAX);
-	finish(sender, &frame, total - SNEK_CHUNK_MAX, &out[1]);
+	memcpy(out[1].data + SNEK_FRAGMENT_HEADER_LEN, text + first, total - first);
+	finish(sender, &frame, total - first, &out[1]);
 	*ret_n = 2;
 	return OK;
 }

@@ -31,12 +31,19 @@ struct snek_datagram {
 enum err snek_sender_new(struct snek_sender **ret, const uint8_t key[static AEAD_KEY_LEN], const struct rng *rng);
 void snek_sender_free(struct snek_sender *sender); /* wipes; NULL is fine */
 
-/* Fills out[0..*ret_n): 1 or 2 datagrams, to be sent in this order; each as the usual sizes are (at most 1573 bytes),
- * well-formed whatever the packet holds, since one odd datagram ends an older peer's reception for good. The packet may
- * not lie in their room. ERR_ARGUMENT: an empty packet; ERR_TOO_BIG: over SNEK_PACKET_MAX; ERR_CRYPTO: the library
- * failed. On error *ret_n is 0. */
+/* Fills out[0..*ret_n): 1 or 2 datagrams, to be sent in this order; each as the usual sizes are (at most 1573 bytes;
+ * but see snek_sender_cut_evenly), well-formed whatever the packet holds, since one odd datagram ends an older peer's
+ * reception for good. The packet may not lie in their room. ERR_ARGUMENT: an empty packet; ERR_TOO_BIG: over
+ * SNEK_PACKET_MAX; ERR_CRYPTO: the library failed. On error *ret_n is 0. */
 enum err snek_seal(struct snek_sender *sender, const uint8_t *packet, size_t len,
 	struct snek_datagram out[static SNEK_DATAGRAMS_MAX], size_t *ret_n);
+
+/*
+ * From now on a ciphertext over SNEK_CHUNK_MAX is cut in two of one size in place of SNEK_CHUNK_MAX and the rest. The
+ * older program takes that as well, but never sends it. For a peer that is jorm too: nothing has to be fragmented by IP
+ * then, and the kernel sends and receives such datagrams many at a time. From any thread.
+ */
+void snek_sender_cut_evenly(struct snek_sender *sender);
 
 /* Is the nonce one of this sender's? (By its first 8 bytes, which a peer's do not share, but for one in 2^64.) From any
  * thread. */
