@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -133,7 +134,9 @@ enum err snek_serve(struct snek *s, struct fault *fault)
 		err = o->confine(true, fault);
 	if (err == OK)
 		err = serve(&v, fault);
-	/* After a failure nobody has sent a signal that would end the attempts: they have their own deadlines. */
+	/* The attempts end by what ends the program: a failure says it to them in the same way. */
+	if (err != ERR_STATE)
+		(void)kill(getpid(), SIGTERM);
 	snek_attempts_free(v.attempts);
 	if (v.probe_fd >= 0)
 		(void)close(v.probe_fd);
