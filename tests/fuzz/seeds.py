@@ -4,6 +4,7 @@
 What a fuzzer finds beyond them may be added beside them; this script only writes its own files.
 """
 
+import base64
 import json
 import pathlib
 import struct
@@ -319,6 +320,32 @@ def keyfile_seeds():
     seed("keyfile", "psk-raw", u8(2) + bytes.fromhex(identity["key_id"]))
 
 
+def snek_meta_seeds():
+    sig, unused = (base64.b64encode(data).decode() for data in (bytes(range(251)) * 13 + bytes(46), bytes(16)))
+    whole = {"DataKeySig": sig, "aad_b64": unused}
+    more = {"version": 3, "n": [-1.5e3, 10**30, None, True], "\u00e9\n": {"a": {}}}
+    seed("snek_meta", "whole", u8(1) + json.dumps(whole).encode())
+    seed("snek_meta", "more", u8(1) + json.dumps(more | whole, ensure_ascii=False).encode())
+    seed("snek_meta", "empty", u8(1) + b'{"DataKeySig": "", "aad_b64": ""}')
+    seed("snek_meta", "types", u8(1) + b'{"DataKeySig": ["%b"], "aad_b64": {}}' % sig[:8].encode())
+    seed("snek_meta", "deep", u8(1) + 3000 * b"[")
+    seed("snek_meta", "sealed", u8(0) + bytes(28) + struct.pack("<I", 100) + bytes(100))
+    seed("snek_meta", "cut", u8(0) + bytes(28) + struct.pack("<I", 101) + bytes(100))
+    for number, text in enumerate((sig[:80], "QUI=QUJD", "Q=Q==", "Q U\nI-=")):
+        seed("snek_meta", f"base64-{number}", u8(2) + text.encode())
+
+
+def snek_exchange_seeds():
+    hello = struct.pack("<I", 1568) + bytes(1568)  # zeros are a KEM key, and a ciphertext
+    meta = bytes(28) + struct.pack("<I", 64) + bytes(64)
+    for role, name in enumerate(("server", "client")):
+        seed("snek_exchange", name, u8(role) + hello + meta)
+        seed("snek_exchange", f"{name}-cut", u8(role) + hello[:1000])
+        seed("snek_exchange", f"{name}-length", u8(role) + struct.pack("<I", 0xFFFFFFFF) + hello[4:])
+    seed("snek_exchange", "server-no-key", u8(0) + hello[:4] + 1568 * b"\xff" + meta)
+    seed("snek_exchange", "server-long", u8(0) + hello + bytes(28) + struct.pack("<I", 65537) + bytes(64))
+
+
 def pieces(*texts):
     return b"".join(u8(len(text)) + text for text in texts)
 
@@ -360,6 +387,8 @@ def main():
     config_seeds()
     keyfile_seeds()
     pad_seeds()
+    snek_meta_seeds()
+    snek_exchange_seeds()
     socket_seeds()
 
 

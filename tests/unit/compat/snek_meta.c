@@ -212,29 +212,29 @@ static enum err open_text(uint8_t ret_sig[static SIG_65_LEN], const void *text, 
 	return e;
 }
 
-/* '%' stands for the signature's base64, so that a case is readable. */
-static size_t expand(char *out, size_t size, const char *template)
+/* So that a case is readable: '%' stands for the signature's base64, ' for ", and ` for '. */
+static size_t expand(char *out, size_t size, const char *shape)
 {
 	char sig[BASE64_TEXT_LEN(SIG_65_LEN) + 1];
 	uint8_t bytes[SIG_65_LEN];
 	memset(bytes, 0xa5, sizeof bytes);
 	base64_encode(sig, bytes, sizeof bytes);
 	struct writer w = writer_of(out, size);
-	for (; *template; template ++) {
-		if (*template == '%')
+	for (; *shape; shape++) {
+		if (*shape == '%')
 			writer_bytes(&w, sig, sizeof sig - 1);
 		else
-			writer_bytes(&w, template, 1);
+			writer_u8(&w, (uint8_t)(*shape == '\'' ? '"' : *shape == '`' ? '\'' : *shape));
 	}
 	assert_false(w.failed);
 	return w.at;
 }
 
-static enum err open_template(const char *template)
+static enum err open_shape(const char *shape)
 {
 	static char text[20000];
 	uint8_t sig[SIG_65_LEN];
-	enum err e = open_text(sig, text, expand(text, sizeof text, template));
+	enum err e = open_text(sig, text, expand(text, sizeof text, shape));
 	for (size_t i = 0; e == OK && i < sizeof sig; i++)
 		assert_int_equal(sig[i], 0xa5);
 	return e;
@@ -245,21 +245,19 @@ static void lenient_messages_are_taken(void **state)
 {
 	(void)state;
 	static const char *const texts[] = {
-		"{\"DataKeySig\": \"%\", \"aad_b64\": \"AAAA\"}",
-		"{\"aad_b64\":\"\",\"DataKeySig\":\"%\"}",
-		" \t\r\n{ \"DataKeySig\" :\n\"%\" , \"aad_b64\" : \"QQ==\" } \n",
-		"{\"version\": 3, \"deep\": [[{\"a\": [null, true, -1.5e3]}]], \"DataKeySig\": \"%\", \"aad_b64\": "
-		"\"\"}",
-		"{\"n\": 123456789012345678901234567890, \"DataKeySig\": \"%\", \"aad_b64\": \"\"}",
-		"{\"DataKeySig\": 5, \"aad_b64\": [], \"DataKeySig\": \"%\", \"aad_b64\": \"AA==\"}", /* the last counts
-												       */
-		"{\"DataKeySig\": \"\\n -_!\\u0000\\u00e9%\", \"aad_b64\": \"A\\u0041A*A\"}",
-		"{\"\\u0044ataKeySig\": \"%\", \"aad_b64\": \"\"}",
-		"{\"DataKeySig\": \"%====\", \"aad_b64\": \"AA==and what follows\"}",
-		"{\"DataKeySig\": \"%\", \"aad_b64\": \"=\"}",
+		"{'DataKeySig': '%', 'aad_b64': 'AAAA'}",
+		"{'aad_b64':'','DataKeySig':'%'}",
+		" \t\r\n{ 'DataKeySig' :\n'%' , 'aad_b64' : 'QQ==' } \n",
+		"{'version': 3, 'deep': [[{'a': [null, true, -1.5e3]}]], 'DataKeySig': '%', 'aad_b64': ''}",
+		"{'n': 123456789012345678901234567890, 'DataKeySig': '%', 'aad_b64': ''}",
+		"{'DataKeySig': 5, 'aad_b64': [], 'DataKeySig': '%', 'aad_b64': 'AA=='}", /* the last counts */
+		"{'DataKeySig': '\\n -_!\\u0000\\u00e9%', 'aad_b64': 'A\\u0041A*A'}",
+		"{'\\u0044ataKeySig': '%', 'aad_b64': ''}",
+		"{'DataKeySig': '%====', 'aad_b64': 'AA==and what follows'}",
+		"{'DataKeySig': '%', 'aad_b64': '='}",
 	};
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-		if (open_template(texts[i]) != OK)
+		if (open_shape(texts[i]) != OK)
 			fail_msg("%s: %s", texts[i], fault.text);
 }
 
@@ -271,43 +269,43 @@ static void other_messages_are_refused(void **state)
 		" ",
 		"null",
 		"5",
-		"\"%\"",
+		"'%'",
 		"[]",
-		"[\"DataKeySig\", \"aad_b64\"]",
+		"['DataKeySig', 'aad_b64']",
 		"{}",
 		"{",
 		"{]",
-		"{\"DataKeySig\": \"%\"}", /* one is missing */
-		"{\"aad_b64\": \"\"}",
-		"{\"datakeysig\": \"%\", \"aad_b64\": \"\"}", /* another name */
-		"{\"DataKeySig\": null, \"aad_b64\": \"\"}",  /* other types */
-		"{\"DataKeySig\": [\"%\"], \"aad_b64\": \"\"}",
-		"{\"DataKeySig\": \"%\", \"aad_b64\": 16}",
-		"{\"DataKeySig\": \"%\", \"aad_b64\": {\"a\": \"\"}}",
-		"{\"DataKeySig\": \"%\", \"DataKeySig\": \"\", \"aad_b64\": \"\"}", /* the last counts */
-		"{\"DataKeySig\": \"%\", \"aad_b64\": \"A\"}",                      /* no base64 */
-		"{\"DataKeySig\": \"%\", \"aad_b64\": \"AAA\"}",
-		"{\"DataKeySig\": \"%A\", \"aad_b64\": \"\"}",
-		"{\"DataKeySig\": \"\", \"aad_b64\": \"\"}", /* lengths */
-		"{\"DataKeySig\": \"AAAA\", \"aad_b64\": \"\"}",
-		"{\"DataKeySig\": \"%AAAA\", \"aad_b64\": \"\"}",
-		"{\"DataKeySig\": \"%%\", \"aad_b64\": \"\"}",
-		"{\"DataKeySig\": \"%\", \"aad_b64\": \"\"}x", /* more behind it */
-		"{\"DataKeySig\": \"%\", \"aad_b64\": \"\"}{}",
-		"{\"DataKeySig\": \"%\", \"aad_b64\": \"\",}",
-		"{'DataKeySig': '%', 'aad_b64': ''}",
-		"{\"DataKeySig\": \"%\n\", \"aad_b64\": \"\"}",      /* a bare line break in a text */
-		"{\"DataKeySig\": \"%\\ud800\", \"aad_b64\": \"\"}", /* half a pair */
-		"{\"n\": NaN, \"DataKeySig\": \"%\", \"aad_b64\": \"\"}",
-		"{\"n\": 1e999, \"DataKeySig\": \"%\", \"aad_b64\": \"\"}",
-		"{\"n\": 01, \"DataKeySig\": \"%\", \"aad_b64\": \"\"}",
-		"\xef\xbb\xbf{\"DataKeySig\": \"%\", \"aad_b64\": \"\"}", /* a byte order mark */
-		"{\"DataKeySig\": \"%\xff\", \"aad_b64\": \"\"}",         /* not UTF-8 */
-		"{\"DataKeySig\": \"%\xc0\x80\", \"aad_b64\": \"\"}",
-		"{\"\xe2\x82\": 1, \"DataKeySig\": \"%\", \"aad_b64\": \"\"}",
+		"{'DataKeySig': '%'}", /* one is missing */
+		"{'aad_b64': ''}",
+		"{'datakeysig': '%', 'aad_b64': ''}",  /* another name */
+		"{'DataKeySig': null, 'aad_b64': ''}", /* other types */
+		"{'DataKeySig': ['%'], 'aad_b64': ''}",
+		"{'DataKeySig': '%', 'aad_b64': 16}",
+		"{'DataKeySig': '%', 'aad_b64': {'a': ''}}",
+		"{'DataKeySig': '%', 'DataKeySig': '', 'aad_b64': ''}", /* the last counts */
+		"{'DataKeySig': '%', 'aad_b64': 'A'}",                  /* no base64 */
+		"{'DataKeySig': '%', 'aad_b64': 'AAA'}",
+		"{'DataKeySig': '%A', 'aad_b64': ''}",
+		"{'DataKeySig': '', 'aad_b64': ''}", /* lengths */
+		"{'DataKeySig': 'AAAA', 'aad_b64': ''}",
+		"{'DataKeySig': '%AAAA', 'aad_b64': ''}",
+		"{'DataKeySig': '%%', 'aad_b64': ''}",
+		"{'DataKeySig': '%', 'aad_b64': ''}x", /* more behind it */
+		"{'DataKeySig': '%', 'aad_b64': ''}{}",
+		"{'DataKeySig': '%', 'aad_b64': '',}",
+		"{`DataKeySig`: `%`, `aad_b64`: ``}",
+		"{'DataKeySig': '%\n', 'aad_b64': ''}",      /* a bare line break in a text */
+		"{'DataKeySig': '%\\ud800', 'aad_b64': ''}", /* half a pair */
+		"{'n': NaN, 'DataKeySig': '%', 'aad_b64': ''}",
+		"{'n': 1e999, 'DataKeySig': '%', 'aad_b64': ''}",
+		"{'n': 01, 'DataKeySig': '%', 'aad_b64': ''}",
+		"\xef\xbb\xbf{'DataKeySig': '%', 'aad_b64': ''}", /* a byte order mark */
+		"{'DataKeySig': '%\xff', 'aad_b64': ''}",         /* not UTF-8 */
+		"{'DataKeySig': '%\xc0\x80', 'aad_b64': ''}",
+		"{'\xe2\x82': 1, 'DataKeySig': '%', 'aad_b64': ''}",
 	};
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-		if (open_template(texts[i]) != ERR_FORMAT)
+		if (open_shape(texts[i]) != ERR_FORMAT)
 			fail_msg("taken: %s", texts[i]);
 }
 
@@ -334,7 +332,7 @@ static void floods_are_refused(void **state)
 	assert_int_equal(open_text(sig, text, len), ERR_FORMAT);
 	/* The longest there may be, of good form. */
 	memset(text, ' ', len);
-	(void)expand(text, len, "{\"DataKeySig\": \"%\", \"aad_b64\": \"\"}");
+	(void)expand(text, len, "{'DataKeySig': '%', 'aad_b64': ''}");
 	assert_int_equal(open_text(sig, text, len), OK);
 	free(text);
 }
@@ -345,8 +343,7 @@ static void broken_json_is_harmless(void **state)
 	(void)state;
 	static char text[6000];
 	uint8_t sig[SIG_65_LEN];
-	const size_t len =
-		expand(text, sizeof text, "{\"x\": [1.5, \"\\u00e9\"], \"DataKeySig\": \"%\", \"aad_b64\": \"QQ==\"}");
+	const size_t len = expand(text, sizeof text, "{'x': [1.5, '\\u00e9'], 'DataKeySig': '%', 'aad_b64': 'QQ=='}");
 	for (size_t cut = 0; cut < len; cut += cut < 40 || cut > len - 40 ? 1 : 31)
 		assert_int_equal(open_text(sig, text, cut), ERR_FORMAT);
 	struct seeded s = {3};

@@ -260,7 +260,8 @@ static void private_keys_may_be_readable_where_asked(void **state)
 	const struct {
 		mode_t mode;
 		bool others;
-	} taken[] = {{0600, false}, {0400, false}, {0644, true}, {0640, true}, {0604, true}, {0755, true}, {0711, false}};
+	} taken[] = {
+		{0600, false}, {0400, false}, {0644, true}, {0640, true}, {0604, true}, {0755, true}, {0711, false}};
 	for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
 		assert_int_equal(chmod(path, taken[i].mode), 0);
 		others = !taken[i].others;
