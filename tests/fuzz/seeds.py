@@ -346,6 +346,42 @@ def snek_exchange_seeds():
     seed("snek_exchange", "server-long", u8(0) + hello + bytes(28) + struct.pack("<I", 65537) + bytes(64))
 
 
+def snek_frame_seeds():
+    """Lists of things: 0 a datagram, 1 a plaintext to seal (5 more: a fragment more), 2 again, 3 time, 4 our own."""
+
+    def counted(kind, data):
+        return u8(kind) + u16(len(data)) + data
+
+    def plain(size, packet, pad=0):
+        return struct.pack(">i", size) + packet + bytes(pad)
+
+    packet = b"\x45\0" + struct.pack(">H", 60) + bytes(range(56))
+    frame = struct.pack("<BQI12s", 1, 7, 80, bytes(range(12))) + bytes(80)
+    part = struct.pack("<BQIIIHH12s", 3, 8, 40, 80, 9, 1, 2, bytes(range(12))) + bytes(40)
+    again, time, own = u8(2) + struct.pack("<Q", 1 << 30), u8(3) + struct.pack("<I", 10_000_001), u8(4) + u16(700)
+    sealed = plain(60, packet)
+    things = {
+        "whole": counted(1, sealed) + again,
+        "fragments": counted(6, sealed) + counted(16, sealed) + again,
+        "backwards": counted(0x80 | 11, plain(60, packet, 1476)) + again,
+        "excess": counted(11, plain(60, packet, 3008)),
+        "oddities": b"".join(counted(1, text) for text in (b"", b"abc", bytes(4), plain(-1, packet), plain(1537, packet))),
+        "longer": counted(1, plain(1536, packet)),
+        "not-ip": counted(1, plain(60, bytes(60))),
+        "forged": counted(0, frame) + counted(0, part) + again,
+        "several": counted(0, frame + part + frame),
+        "short": b"".join(counted(0, bytes(size)) for size in (0, 1, 24)) + counted(0, b"\xff"),
+        "long": counted(0, bytes(2049)) + again,
+        "lengths": counted(0, frame[:-1]) + counted(0, frame + b"\xff") + counted(0, part[:-1]),
+        "indices": counted(0, part[:21] + u16(2) + part[23:]) + counted(0, part[:23] + u16(65535) + part[25:]),
+        "own": own + again + u8(4) + u16(30),
+        "expiry": counted(0, part) + time + counted(0, part) + time,
+    }
+    for name, data in things.items():
+        seed("snek_frame", name, data)
+    seed("snek_frame", "all", b"".join(things.values()))
+
+
 def pieces(*texts):
     return b"".join(u8(len(text)) + text for text in texts)
 
@@ -389,6 +425,7 @@ def main():
     pad_seeds()
     snek_meta_seeds()
     snek_exchange_seeds()
+    snek_frame_seeds()
     socket_seeds()
 
 
