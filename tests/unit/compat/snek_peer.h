@@ -183,11 +183,12 @@ static inline void assert_alive(struct snek_peer *p)
 	assert_heard(p, 100);
 	peer_nonce(p, nonce);
 	const size_t len = peer_seals(p, nonce, text, peer_plaintext(text, 700, 700, 1536));
-	struct part part = {.seq = seq++, .total = (uint32_t)len, .id = (uint32_t)seq, .count = 2};
+	struct part part = {.seq = seq, .total = (uint32_t)len, .id = (uint32_t)seq, .count = 2};
 	peer_gives(p, datagram, peer_part(datagram, &part, nonce, text, 1536));
-	part.seq = seq++;
+	part.seq++;
 	part.index = 1;
 	peer_gives(p, datagram, peer_part(datagram, &part, nonce, text + 1536, len - 1536));
+	seq += 2;
 	assert_heard(p, 700);
 	assert_int_equal(peer_drops(p), drops);
 }

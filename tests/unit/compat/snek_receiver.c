@@ -73,6 +73,7 @@ static void test_the_vectors(void **state)
 		assert_heard(p, vectors[i].packet_len);
 	}
 	assert_int_equal(counters(p)->delivered, sizeof vectors / sizeof *vectors);
+	assert_false(snek_receiver_peer_counts(p->receiver));
 	assert_int_equal(peer_drops(p), 0);
 	peer_free(p);
 }
@@ -89,6 +90,9 @@ static void test_packets_of_every_size_from_our_sender(void **state)
 	assert_int_equal(snek_sender_new(&other, key, &rng), OK);
 	for (size_t n = 1; n <= SNEK_PACKET_MAX; n++) {
 		size_t n_out;
+		if (n == 1000)
+			snek_sender_cut_evenly(other);
+		assert_int_equal(snek_receiver_peer_counts(p->receiver), n > 2);
 		case_packet(packet, n);
 		assert_int_equal(snek_seal(other, packet, n, out, &n_out), OK);
 		for (size_t i = 0; i < n_out; i++)

@@ -211,6 +211,9 @@ static void test_the_first_counted_ones_may_be_overtaken(void **state)
 	for (size_t i = 0; i < 8; i++) {
 		counted(5, 0xfffffff0, order[i], nonce); /* 16 is the one after the carry */
 		assert_int_equal(snek_replay_accept(r, nonce, 0), OK);
+		assert_int_equal(snek_replay_peer_counts(r), i > 0);
+		assert_int_equal(snek_replay_accept(r, nonce, 1), ERR_REPLAY); /* which shows nothing */
+		assert_int_equal(snek_replay_peer_counts(r), i > 0);
 	}
 	for (size_t i = 0; i < 8; i++) {
 		counted(5, 0xfffffff0, order[i], nonce);
@@ -241,6 +244,7 @@ static void test_other_counters_are_taken_for_drawn(void **state)
 				else
 					be32_put(nonce, n);
 				assert_int_equal(snek_replay_accept(r, nonce, n), round ? ERR_REPLAY : OK);
+				assert_false(snek_replay_peer_counts(r));
 			}
 		}
 		snek_replay_free(r);

@@ -138,6 +138,34 @@ static void test_every_packet_has_the_older_programs_sizes_and_layout(void **sta
 	end(s);
 }
 
+/* The chunks one behind the other are what they are otherwise; both datagrams are as long, or the second one less. */
+static void test_even_halves(void **state)
+{
+	(void)state;
+	struct sending *s = begin("000102030405060708090a0bfeffffff"),
+		       *usual = begin("000102030405060708090a0bfeffffff");
+	uint8_t text[2048], usual_text[2048];
+	uint64_t seq = 0;
+	uint32_t id = 0xfffffffe;
+	snek_sender_cut_evenly(s->sender);
+	for (size_t n = 1; n <= SNEK_PACKET_MAX; n++) {
+		seal(s, n);
+		seal(usual, n);
+		assert_int_equal(s->n, usual->n);
+		const size_t len = open_all(s, text, seq, id);
+		assert_int_equal(open_all(usual, usual_text, seq, id), len);
+		assert_memory_equal(text, usual_text, len);
+		if (s->n == 1)
+			assert_int_equal(s->out[0].len, usual->out[0].len);
+		else
+			assert_true(s->out[0].len - s->out[1].len <= 1 && s->out[0].len <= 37 + 778);
+		seq += s->n;
+		id += s->n > 1;
+	}
+	end(s);
+	end(usual);
+}
+
 /* The vectors' padding is not zeros, so only those without any are the same to the byte. */
 static void test_packets_without_padding_are_as_in_the_vectors(void **state)
 {
@@ -281,6 +309,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_packet_has_the_older_programs_sizes_and_layout),
+		cmocka_unit_test(test_even_halves),
 		cmocka_unit_test(test_packets_without_padding_are_as_in_the_vectors),
 		cmocka_unit_test(test_nonces_count_and_carry),
 		cmocka_unit_test(test_others_nonces_are_not_its_own),
