@@ -7,9 +7,11 @@ import random
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 
+import old_snek
 import oldcrypto
 import pads
 import wait
@@ -139,12 +141,17 @@ class Snek(Peer):
     def __init__(self, lab, host, is_old, to=None, authorized=(2,), options=(), key=None):
         kind = f"{'old' if is_old else 'new'}-snek-{host.number}"
         program = [sys.executable, HERE / "old_snek.py"] if is_old else [ours(lab, "snek-vpn")]
-        self.is_client = to is not None
+        self.is_client, self.keys = to is not None, lab.folder / f"{kind}.keys"
+        options = [*options, "--keys", self.keys] if is_old else options
         if self.is_client:
             role = ["-c", to, "-x", key or identity(host.number).private]
         else:
             role = ["-l", "-x", self.folder_of(lab, kind, authorized)]
         super().__init__(lab, host, [*program, *role, *options], kind)
+
+    def data_key(self):
+        """Of the latest session, from an old peer."""
+        return bytes.fromhex(self.keys.read_text().split()[-1])
 
     @staticmethod
     def folder_of(lab, kind, authorized):
@@ -190,9 +197,26 @@ class SnekPair:
         self.wait_for_traffic()
 
     def wait_for_traffic(self, seconds=40):
-        """A ping from each end: an old server gets its own first datagram out of the way that one."""
         wait.until(lambda: answers(self.lab.client, self.lab.server.inner(4)), "a ping comes back", seconds)
         wait.until(lambda: answers(self.lab.server, self.lab.client.inner(4)), "a ping comes back", seconds)
+
+
+def fatal_datagrams(key):
+    """What the old receiver does not survive, by name; the key is a session's, or any other."""
+    whole = old_snek.Sealer(key).datagrams(b"\x45" + bytes(100))[0]
+    seal = old_snek.OddSealer(key).one
+    fragment = old_snek.HEAD.pack(3, 0, 16) + old_snek.EXTENSION.pack(32, 9, 2, 2) + bytes(12 + 16)
+    return {
+        "forged": whole[:-1] + bytes([whole[-1] ^ 1]),
+        "another key's": old_snek.Sealer(bytes(31) + b"\1").datagrams(b"\x45" + bytes(100))[0],
+        "a hello": b"\xff",
+        "short": whole[:24],
+        "empty": b"",
+        "chunk too long": whole[:-1],
+        "chunk too short": whole + b"\0",
+        "fragment beyond the last": fragment,
+        "length alone": seal(struct.pack(">i", 20)),
+    }
 
 
 # ---- otptunnel -------------------------------------------------------------------------------

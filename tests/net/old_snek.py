@@ -4,6 +4,7 @@ Written from the description of its wire format alone. It sends the old program'
 takes what that took, and where the old one died of something, it does: a line that begins with FATAL on stderr, and
 then the direction, or the process, ends. So a test finds out what the program under test must never send.
 
+--keys FILE: it adds the data key of each session to that file, for a test that looks into the datagrams.
 --odd: it sends everything in all the forms that the old receiver took, and between its packets what that dropped.
 
 Needs $OLDCRYPTO, or builds oldcrypto.c. It brings no interface up and gives it no address: that is for the test."""
@@ -328,9 +329,12 @@ class Tun:
 class Session:
     """The two threads between the interface and a connected UDP socket."""
 
-    def __init__(self, tun, udp, data_key, odd):
+    def __init__(self, tun, udp, data_key, options):
         self.tun, self.udp = tun, udp
-        self.sealer, self.opener = (OddSealer if odd else Sealer)(data_key), Opener(data_key)
+        self.sealer, self.opener = (OddSealer if options.odd else Sealer)(data_key), Opener(data_key)
+        if options.keys:
+            with open(options.keys, "a", encoding="ascii") as file:
+                file.write(data_key.hex() + "\n")
 
     def run(self):
         udp_to_tun = threading.Thread(target=self.udp_to_tun, daemon=True)
@@ -395,7 +399,7 @@ class Server:
             udp.close()
             return
         say(f"[+] Connected. {name}")
-        Session(self.tun, udp, data_key, self.options.odd).run()
+        Session(self.tun, udp, data_key, self.options).run()
 
     def connect_back(self, s, address):
         say(f"[+] Initiating connection to peer. {address}")
@@ -438,7 +442,7 @@ class Client:
         udp.connect(peer)
         udp.settimeout(None)
         say(f"[+] Connected to {peer[0]}:{peer[1]}")
-        Session(self.tun, udp, data_key, self.options.odd).run()
+        Session(self.tun, udp, data_key, self.options).run()
 
     def exchange(self):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
@@ -466,6 +470,7 @@ def main():
     parser.add_argument("-dp", "--dataport", type=int, default=10666)
     parser.add_argument("-x", "--cert", required=True)
     parser.add_argument("--odd", action="store_true")
+    parser.add_argument("--keys")
     options = parser.parse_args()
     try:
         (Client(options) if options.connect else Server(options)).run()

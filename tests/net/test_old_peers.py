@@ -13,7 +13,7 @@ import old_otptunnel
 import old_snek
 import oldcrypto
 import wait
-from compat import OtpPair, Snek, SnekPair, Spoofer
+from compat import OtpPair, Snek, SnekPair, Spoofer, fatal_datagrams
 from program import identity
 from traffic import Flood, answers, iperf, ping, transfer
 
@@ -115,23 +115,6 @@ def test_the_rare_padding_comes_and_is_taken():
 
 
 # ---- what is fatal is found ------------------------------------------------------------------
-
-
-def fatal_datagrams(key):
-    whole = old_snek.Sealer(key).datagrams(b"\x45" + bytes(100))[0]
-    seal = old_snek.OddSealer(key).one
-    fragment = old_snek.HEAD.pack(3, 0, 16) + old_snek.EXTENSION.pack(32, 9, 2, 2) + bytes(12 + 16)
-    return {
-        "forged": whole[:-1] + bytes([whole[-1] ^ 1]),
-        "another key's": old_snek.Sealer(bytes(31) + b"\1").datagrams(b"\x45" + bytes(100))[0],
-        "a hello": b"\xff",
-        "short": whole[:24],
-        "empty": b"",
-        "chunk too long": whole[:-1],
-        "chunk too short": whole + b"\0",
-        "fragment beyond the last": fragment,
-        "length alone": seal(struct.pack(">i", 20)),
-    }
 
 
 @pytest.mark.parametrize("name", fatal_datagrams(bytes(32)))
