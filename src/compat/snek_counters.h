@@ -9,8 +9,7 @@
 struct snek_counters {
 	_Atomic uint64_t delivered; /* inner packets */
 	_Atomic uint64_t forged;    /* tag does not fit: forged, damaged, or of another session */
-	_Atomic uint64_t
-		malformed; /* no frame, or a fragment beyond a limit; what follows in its datagram is lost too */
+	_Atomic uint64_t malformed; /* no frame, with all behind it in its datagram; or a fragment beyond a limit */
 	_Atomic uint64_t replayed;  /* seen before, or too old to tell */
 	_Atomic uint64_t reflected; /* our own frames, sent back to us */
 	_Atomic uint64_t not_ip;    /* authentic, but without an inner IP packet of 1 to 1536 bytes */

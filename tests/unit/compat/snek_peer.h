@@ -114,15 +114,14 @@ static inline size_t peer_seals(
 }
 
 /* A frame that holds a whole ciphertext. Returns its length. */
-static inline size_t peer_frame(
-	uint8_t *out, uint8_t flags, uint64_t seq, const uint8_t *nonce, const uint8_t *sealed, size_t len)
+static inline size_t peer_frame(uint8_t *out, uint8_t flags, uint64_t seq, const uint8_t *nonce, struct view sealed)
 {
 	out[0] = flags;
 	le64_put(out + 1, seq);
-	le32_put(out + 9, (uint32_t)len);
+	le32_put(out + 9, (uint32_t)sealed.len);
 	memcpy(out + 13, nonce, AEAD_NONCE_LEN);
-	memcpy(out + 25, sealed, len);
-	return 25 + len;
+	memcpy(out + 25, sealed.data, sealed.len);
+	return 25 + sealed.len;
 }
 
 struct part {
@@ -152,7 +151,22 @@ static inline size_t peer_datagram(struct snek_peer *p, uint8_t out[static SNEK_
 	uint8_t nonce[AEAD_NONCE_LEN], text[SNEK_DATAGRAM_MAX];
 	peer_nonce(p, nonce);
 	const size_t len = peer_seals(p, nonce, text, peer_plaintext(text, (uint32_t)n, n, 4 + n));
-	return peer_frame(out, 1, seq, nonce, text, len);
+	return peer_frame(out, 1, seq, nonce, VIEW(text, len));
+}
+
+/* A packet of n > 512 bytes, in two datagrams, as the older program cuts it; lengths in len. */
+static inline void peer_halves(
+	struct snek_peer *p, uint8_t out[static 2][SNEK_DATAGRAM_MAX], size_t len[static 2], uint64_t seq, size_t n)
+{
+	uint8_t nonce[AEAD_NONCE_LEN], text[SNEK_DATAGRAM_MAX];
+	peer_nonce(p, nonce);
+	const size_t plain = n + 4 > 1536 ? n + 4 : 1536;
+	const size_t total = peer_seals(p, nonce, text, peer_plaintext(text, (uint32_t)n, n, plain));
+	struct part part = {.seq = seq, .total = (uint32_t)total, .id = (uint32_t)seq, .count = 2};
+	len[0] = peer_part(out[0], &part, nonce, text, 1536);
+	part.seq++;
+	part.index = 1;
+	len[1] = peer_part(out[1], &part, nonce, text + 1536, total - 1536);
 }
 
 /* What was delivered last is that packet; it is the only one since this was last asked. */
@@ -166,10 +180,15 @@ static inline void assert_heard(struct snek_peer *p, size_t len)
 	p->n_heard = 0;
 }
 
+static inline const struct snek_counters *counters(const struct snek_peer *p)
+{
+	return snek_receiver_counters(p->receiver);
+}
+
 /* The sum of all reasons for a drop. */
 static inline uint64_t peer_drops(const struct snek_peer *p)
 {
-	const struct snek_counters *c = snek_receiver_counters(p->receiver);
+	const struct snek_counters *c = counters(p);
 	return c->forged + c->malformed + c->replayed + c->reflected + c->not_ip + c->expired + c->evicted;
 }
 
@@ -177,17 +196,14 @@ static inline uint64_t peer_drops(const struct snek_peer *p)
 static inline void assert_alive(struct snek_peer *p)
 {
 	static uint64_t seq = 1000;
-	uint8_t nonce[AEAD_NONCE_LEN], text[SNEK_DATAGRAM_MAX], datagram[SNEK_DATAGRAM_MAX];
+	uint8_t datagrams[2][SNEK_DATAGRAM_MAX];
+	size_t len[2];
 	const uint64_t drops = peer_drops(p);
-	peer_gives(p, datagram, peer_datagram(p, datagram, seq++, 100));
+	peer_gives(p, datagrams[0], peer_datagram(p, datagrams[0], seq++, 100));
 	assert_heard(p, 100);
-	peer_nonce(p, nonce);
-	const size_t len = peer_seals(p, nonce, text, peer_plaintext(text, 700, 700, 1536));
-	struct part part = {.seq = seq, .total = (uint32_t)len, .id = (uint32_t)seq, .count = 2};
-	peer_gives(p, datagram, peer_part(datagram, &part, nonce, text, 1536));
-	part.seq++;
-	part.index = 1;
-	peer_gives(p, datagram, peer_part(datagram, &part, nonce, text + 1536, len - 1536));
+	peer_halves(p, datagrams, len, seq, 700);
+	peer_gives(p, datagrams[0], len[0]);
+	peer_gives(p, datagrams[1], len[1]);
 	seq += 2;
 	assert_heard(p, 700);
 	assert_int_equal(peer_drops(p), drops);
