@@ -5,8 +5,8 @@
  * them is over with it.
  *
  * What it cannot do, because the protocol's bytes do not allow it: the header is not authenticated, so whoever
- * sits on the path can spoil fragments with forged ones, and, if the peer is the older program, replay a packet whose
- * like was received long ago with another sequence number (snek_replay.h says which). Both ways share one key, so
+ * sits on the path can spoil a packet by forging a fragment of it, and, if the peer is the older program, replay one
+ * that was received long ago, under another sequence number (snek_replay.h says how long). Both ways share one key, so
  * nothing but the nonce tells our own frames from the peer's. There is no rekeying, and no proof of who holds the
  * key at the server's end. jorm's own protocol has none of these gaps.
  *

@@ -12,8 +12,8 @@
  * What gets through, then: a packet of the older program from before that history, sent again with another sequence
  * number by someone on the path. Repeated sequence numbers are as good as others, as they are for the older program.
  *
- * Someone on the path can also send a frame with a sequence number far from the truth ahead of the genuine one. Were it
- * believed, it would cost all that follows. So a jump of more than SNEK_REPLAY_JUMP does not move the window,
+ * Someone on the path can also be quicker than a genuine frame with a copy of it that has a false sequence number. Were
+ * that believed, it would cost all that follows. So a jump of more than SNEK_REPLAY_JUMP does not move the window,
  * and after SNEK_REPLAY_ASTRAY packets in a row from behind the window or beyond such a jump it begins anew there. (An
  * old recording, sent again while the peer is silent, moves it too; as above, it needed only other numbers.)
  *

@@ -2,13 +2,13 @@
  * The sending half of a snek session: inner packets to datagrams, as the older program makes them.
  *
  * A packet is padded with zeros (within the AEAD) to a bucket of 64, 256, 512 or 1536 bytes, with its length in front,
- * and sealed; a ciphertext over 1536 bytes goes out as two datagrams. Two things differ, and no peer can tell: the
- * older program's rare excess padding, an accident, is never made, and nonces are counted rather than drawn. A nonce
+ * and sealed; a ciphertext over 1536 bytes goes out as two datagrams. Two things differ, and are the same to an older
+ * peer: its rare excess padding, an accident, is never made, and nonces are counted rather than drawn. A nonce
  * is a number that starts at random and goes up by one: its last 4 bytes count, its first 8 take the carry. So it
  * never repeats, whereas random ones under one key for both ways are safe for 2^32 packets at best; it marks the frames
  * that are ours, should somebody send them back; and a peer that is jorm too can tell replays by it (snek_replay.h).
  *
- * One thread seals. snek_sender_is_own may be asked by another.
+ * One thread seals; what says so may be called from another.
  */
 #pragma once
 
