@@ -32,6 +32,7 @@ int cli_events(const struct command *self, int argc, char **argv);
 int cli_peer(const struct command *self, int argc, char **argv);
 int cli_leases(const struct command *self, int argc, char **argv);
 int cli_pad(const struct command *self, int argc, char **argv);
+int cli_otptunnel(const struct command *self, int argc, char **argv);
 int cli_snek_vpn(const struct command *self, int argc, char **argv);
 
 /* --help: to standard output; CLI_OK. */

@@ -94,6 +94,29 @@ static const struct command commands[] = {
 		"  -a, --address LIST    give the interface these addresses (10.8.0.1/24) and set it up\n"
 		"  -n, --name NAME       of the interface; snk0, snk1, ... when not given\n"
 		"      --any-source      client: the server may answer from another address than HOST's\n"},
+	{"otptunnel", cli_otptunnel, "-K FILE [-S] [-A ADDRESS] [-P PORT] [OPTION]...",
+		"stand in for OTPTunnel, at either end",
+		"Takes that program's command line and key file and speaks its protocol. The same is run by calling\n"
+		"this program otptunnel. How far the key file has been used is recorded: a restart goes on behind.\n"
+		"\n"
+		"  -S, --server            server: uses the bytes at odd offsets; without it: client, the even ones\n"
+		"  -K FILE                 the key file; both ends have the same\n"
+		"  -A ADDRESS              the peer's name or IPv4 address; a server can wait for its peer without it\n"
+		"  -P PORT                 the peer's UDP port; 12000 when not given\n"
+		"      --tap-addr ADDRESS  of the TAP interface; 10.8.0.1\n"
+		"      --tap-netmask BITS  length of its network's prefix; 24\n"
+		"      --tap-mtu BYTES     has no effect (it was the size of a buffer): the interface's MTU is 1500\n"
+		"      --local-addr ADDRESS, --local-port PORT\n"
+		"                          where to listen; 0.0.0.0 and 12000\n"
+		"\n"
+		"Not in that program:\n"
+		"\n"
+		"  -d, --state DIR         where ledgers are kept; /var/lib/jorm\n"
+		"      --start-at OFFSET   send with no byte below this offset: an older program has used those\n"
+		"      --peer-restarts     believe a peer that begins again at the file's beginning; allows replays\n"
+		"      --restart-at-zero   begin again at the file's beginning, as that program does: breaks the pad\n"
+		"      --allow-weak-pad    take a key file that looks constant\n"
+		"      --tap-name NAME     of the interface; tap0, tap1, ... when not given\n"},
 	{"version", cli_version, "", "print the version", ""},
 	{"help", cli_help_command, "[COMMAND]", "print this, or the help of a command", ""},
 };

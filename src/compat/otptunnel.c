@@ -162,6 +162,7 @@ static void say_ready(struct otptunnel *t)
 	char tap[ADDR_TEXT_LEN], local[ADDR_TEXT_LEN], remote[ADDR_TEXT_LEN];
 	otp_pad_status(otp_link_pad(t->link), &status);
 	const bool is_known = otp_link_peer(t->link, &peer);
+	t->notices.peer = peer; /* said here */
 	log_info("%s %s, %s as %s; UDP %s, peer %s; key file %s: next offset %" PRIu64 ", %" PRIu64 " bytes left",
 		tun_name(t->tun), prefix_format(&o->tap_address, tap), "OTPTunnel", o->is_server ? "server" : "client",
 		addr_format(&o->local, local), is_known ? addr_format(&peer, remote) : "not known yet", o->key_file,
