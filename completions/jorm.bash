@@ -30,7 +30,8 @@ _jorm_takes_value() { # COMMAND OPTION
     case $1$2 in
     keygen--type | keygen-t | up--log-level | up-l | status--interval | status-i | leases--free | leases-f) ;;
     peer--allowed-ips | peer-a | peer--endpoint | peer-e | peer--keepalive | peer-k) ;;
-    pad--size | pad-s | pad--source | pad-S | pad--sizes | pad--state | pad-d | pad--by | pad-b) ;;
+    pad--size | pad-s | pad--source | pad-S | pad--sizes | pad--from | pad-o | pad--state | pad-d | pad--by | pad-b) ;;
+    otptunnel-[KAPd] | otptunnel--tap-* | otptunnel--local-* | otptunnel--state | otptunnel--start-at) ;;
     *) return 1 ;;
     esac
 }
@@ -40,7 +41,7 @@ _jorm() {
     local command=${COMP_WORDS[1]} place=0 verb='' tunnel='' i
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        _jorm_words $'keygen\nkeyid\ncheck\nup\ndown\nreload\nstatus\nevents\npeer\nleases\npad\nversion\nhelp\n--help\n--version'
+        _jorm_words $'keygen\nkeyid\ncheck\nup\ndown\nreload\nstatus\nevents\npeer\nleases\npad\notptunnel\nversion\nhelp\n--help\n--version'
         return
     fi
     if _jorm_takes_value "$command" "$previous"; then
@@ -50,6 +51,11 @@ _jorm() {
         pad)
             case $previous in
             --source | -S | --state | -d) _jorm_files ;;
+            esac
+            ;;
+        otptunnel)
+            case $previous in
+            -K | --state | -d) _jorm_files ;;
             esac
             ;;
         esac
@@ -81,8 +87,12 @@ _jorm() {
         padnew) _jorm_words $'--size\n--source\n--force\n--help' ;;
         padinfo) _jorm_words $'--state\n--json\n--help' ;;
         padcheck) _jorm_words $'--state\n--force\n--json\n--help' ;;
-        padsplit) _jorm_words $'--sizes\n--state\n--force\n--help' ;;
+        padsplit) _jorm_words $'--sizes\n--from\n--state\n--force\n--help' ;;
         padadvance) _jorm_words $'--state\n--by\n--help' ;;
+        otptunnel)
+            _jorm_words $'--server\n--tap-addr\n--tap-netmask\n--tap-mtu\n--tap-name\n--local-addr\n--local-port'
+            _jorm_words $'--state\n--start-at\n--peer-restarts\n--restart-at-zero\n--allow-weak-pad\n--help'
+            ;;
         *) _jorm_words '--help' ;;
         esac
         return
@@ -112,7 +122,7 @@ _jorm() {
         ;;
     peerlist) ((place)) || _jorm_words "$(_jorm_tunnels)" ;;
     help)
-        _jorm_words $'keygen\nkeyid\ncheck\nup\ndown\nreload\nstatus\nevents\npeer\nleases\npad\nversion\nhelp'
+        _jorm_words $'keygen\nkeyid\ncheck\nup\ndown\nreload\nstatus\nevents\npeer\nleases\npad\notptunnel\nversion\nhelp'
         ;;
     esac
 }

@@ -3,6 +3,8 @@
 
 #include "cli/sizes.h"
 
+#include "pad/otptunnel.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -22,7 +24,7 @@ static const struct command verbs[] = {
 		"  -S, --source FILE|DEVICE     take the bytes from there: a file, a disk, /dev/hwrng, a pipe\n"
 		"  -f, --force                  begin anew where FILE.part is of another size or other sources\n"},
 	{"pad info", cli_pad_info, "FILE [--state DIR] [--json]", "show what of a pad has been used, and what is left",
-		"Also while a tunnel uses it.\n"
+		"Also while a tunnel uses it, and of the key file of an otptunnel.\n"
 		"\n"
 		"  -d, --state DIR   the tunnel's StateDirectory, when it is not " PAD_STATE_FOLDER "\n"
 		"  -j, --json        one JSON document in place of text\n"},
@@ -33,12 +35,14 @@ static const struct command verbs[] = {
 		"  -d, --state DIR   the tunnel's StateDirectory, when it is not " PAD_STATE_FOLDER "\n"
 		"  -f, --force       exit code 0 for a weak pad, too; says more than \"not usable\" of a constant one\n"
 		"  -j, --json        one JSON document in place of text\n"},
-	{"pad split", cli_pad_split, "FILE OUT OUT... [--sizes SIZE,SIZE...] [--state DIR] [--force]",
+	{"pad split", cli_pad_split, "FILE OUT... [--sizes SIZE,SIZE...] [--from OFFSET] [--state DIR] [--force]",
 		"cut a file of random bytes into pads for several peers",
 		"In parts of one size, or of those that are given, 1M at least each. FILE is read only; destroy it\n"
 		"afterwards. Both ends of a link need the same part.\n"
 		"\n"
 		"  -s, --sizes SIZE,...   one for each part: " SIZE_SYNTAX "\n"
+		"  -o, --from OFFSET      leave out what stands before it: what otptunnel has used (pad info says how\n"
+		"                         far, at each end: the larger one counts at both)\n"
 		"  -d, --state DIR        the tunnels' StateDirectory, when it is not " PAD_STATE_FOLDER "\n"
 		"  -f, --force            even if FILE has been used as a pad\n"},
 	{"pad advance", cli_pad_advance, "FILE [--state DIR] [--by SIZE]",
@@ -60,6 +64,26 @@ enum err pad_ledger_below(
 	if (n < 0 || (size_t)n >= sizeof(folder) || pad_ledger_path(out, folder, id))
 		return fault_set(fault, ERR_TOO_BIG, "the path of the state folder is too long");
 	return OK;
+}
+
+enum err pad_otptunnel_ledger(struct ledger *ret, const char *path, const char *state, struct fault *fault)
+{
+	uint8_t id[PAD_ID_LEN];
+	uint64_t size;
+	char ledger[PATH_MAX];
+	if (pad_file_otptunnel_id(path, id, &size, fault))
+		return ERR_NOT_FOUND;
+	enum err e = pad_ledger_below(ledger, state, id, fault);
+	if (e == OK)
+		e = pad_ledger_read(ret, ledger, fault);
+	if (e)
+		return e;
+	if (ret->pad_size != size)
+		return fault_set(fault, ERR_FORMAT,
+			"%s has %llu bytes, but otptunnel's ledger %.200s is of a file of %llu (restore the whole "
+			"file)",
+			path, (unsigned long long)size, ledger, (unsigned long long)ret->pad_size);
+	return otptunnel_ledger_is_used(ret) ? OK : ERR_NOT_FOUND;
 }
 
 const char *pad_id_format(char out[static PAD_ID_TEXT_LEN], const uint8_t id[static PAD_ID_LEN])

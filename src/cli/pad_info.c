@@ -4,6 +4,7 @@
 #include "cli/status_text.h"
 
 #include "base/clock.h"
+#include "pad/otptunnel.h"
 
 #include <getopt.h>
 #include <string.h>
@@ -190,6 +191,57 @@ static void text_print(const struct info *info)
 	rate_print(info);
 }
 
+/* ---- what otptunnel has used ---- */
+
+/* Bytes of an end's half that lie below its mark. */
+static uint64_t used_of_half(const struct ledger *l, enum pad_role role)
+{
+	return ((role == l->role ? l->sent : l->received) - otptunnel_parity(role)) / 2;
+}
+
+static void otptunnel_json_print(const char *path, const struct ledger *l)
+{
+	const enum pad_role peer = otptunnel_role_other(l->role);
+	const uint64_t share = otptunnel_share(l->role, l->pad_size), peer_share = otptunnel_share(peer, l->pad_size);
+	json_t *document = json_pack("{s:s, s:s, s:I, s:{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}}", "file", path,
+		"state", "otptunnel", "size", (json_int_t)l->pad_size, "use", "role",
+		l->role == PAD_OTP_SERVER ? "server" : "client", "share", (json_int_t)share, "sent",
+		(json_int_t)used_of_half(l, l->role), "left", (json_int_t)(share - used_of_half(l, l->role)),
+		"peer_share", (json_int_t)peer_share, "received", (json_int_t)used_of_half(l, peer), "peer_left",
+		(json_int_t)(peer_share - used_of_half(l, peer)), "unused_from", (json_int_t)otptunnel_unused_from(l));
+	socket_print(document);
+	json_decref(document);
+}
+
+static void otptunnel_text_print(const char *path, const struct ledger *l)
+{
+	char size[STATUS_SPAN_LEN];
+	const enum pad_role peer = otptunnel_role_other(l->role);
+	const uint64_t unused = otptunnel_unused_from(l);
+	printf("pad           %s\n", path);
+	printf("size          %s (%llu bytes)\n", status_bytes(size, (json_int_t)l->pad_size),
+		(unsigned long long)l->pad_size);
+	puts("state         used by otptunnel: no other tunnel may use it");
+	printf("role          %s: the bytes at %s offsets\n", l->role == PAD_OTP_SERVER ? "server" : "client",
+		l->role == PAD_OTP_SERVER ? "odd" : "even");
+	bytes_line("used by us", used_of_half(l, l->role), otptunnel_share(l->role, l->pad_size));
+	bytes_line("used by peer", used_of_half(l, peer), otptunnel_share(peer, l->pad_size));
+	printf("unused        from offset %llu on, as far as this end knows\n", (unsigned long long)unused);
+	if (l->pad_size - unused >= PAD_SIZE_MIN)
+		printf("              for a tunnel of jorm's own: jorm pad split %s OUT --from %llu\n"
+		       "              at both ends, with the larger offset of the two that are shown there\n",
+			path, (unsigned long long)unused);
+}
+
+static int otptunnel_print(const char *path, const struct ledger *l, bool json)
+{
+	if (json)
+		otptunnel_json_print(path, l);
+	else
+		otptunnel_text_print(path, l);
+	return CLI_OK;
+}
+
 int cli_pad_info(const struct command *self, int argc, char **argv)
 {
 	static const struct option options[] = {{"state", required_argument, NULL, 'd'},
@@ -211,6 +263,11 @@ int cli_pad_info(const struct command *self, int argc, char **argv)
 	if (argc - optind != 1)
 		return cli_usage(self, "name one pad");
 	info.path = argv[optind];
+	enum err e = pad_otptunnel_ledger(&info.ledger, info.path, state, &fault);
+	if (e == OK)
+		return otptunnel_print(info.path, &info.ledger, json);
+	if (e != ERR_NOT_FOUND)
+		return cli_fault(self, &fault);
 	if (info_take(&info, state, &fault))
 		return cli_fault(self, &fault);
 	if (json)

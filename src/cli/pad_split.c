@@ -7,6 +7,7 @@
 #include "cli/status_text.h"
 
 #include "base/secret.h"
+#include "pad/otptunnel.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +28,8 @@ struct split {
 	unsigned int n;
 	uint64_t sizes[PARTS_MAX];
 	unsigned int n_sizes; /* 0: equal parts */
-	bool force;
+	uint64_t from;        /* offset of the first part */
+	bool has_from, force;
 	/* at work */
 	int fd;
 	uint64_t size, total, done;
@@ -35,6 +37,25 @@ struct split {
 	struct part part;
 	struct progress progress;
 };
+
+/* Otptunnel uses a file from its beginning on, and both ends together. */
+static enum err is_behind_otptunnel(const struct split *s, struct fault *fault)
+{
+	struct ledger l;
+	enum err e = pad_otptunnel_ledger(&l, s->path, s->state, fault);
+	if (e == ERR_NOT_FOUND)
+		return OK;
+	if (e)
+		return e;
+	uint64_t unused = otptunnel_unused_from(&l);
+	if (s->has_from && s->from >= unused)
+		return OK;
+	return fault_set(fault, ERR_STATE,
+		"otptunnel has used %s up to offset %llu, and no byte may be used twice: say --from %llu, or more if "
+		"the "
+		"other end's jorm pad info does, and the same there",
+		s->path, (unsigned long long)unused, (unsigned long long)unused);
+}
 
 /* Its bytes would be used a second time, in a part of it. */
 static enum err is_unused(const struct split *s, const uint8_t id[static PAD_ID_LEN], struct fault *fault)
@@ -49,10 +70,12 @@ static enum err is_unused(const struct split *s, const uint8_t id[static PAD_ID_
 	enum err e = pad_ledger_below(path, s->state, id, fault);
 	if (e == OK)
 		e = pad_ledger_read(&l, path, fault);
+	if (e == ERR_NOT_FOUND)
+		return is_behind_otptunnel(s, fault);
 	if (e)
-		return e == ERR_NOT_FOUND ? OK : e;
+		return e;
 	if (l.sent == 0 && l.received == 0 && l.hello == 0)
-		return OK;
+		return is_behind_otptunnel(s, fault);
 	status_bytes(used, (json_int_t)(l.sent + l.received));
 	return fault_set(fault, ERR_STATE,
 		"%s of the pad %s have been used already, and no byte may be used twice (take another file; --force if "
@@ -63,17 +86,18 @@ static enum err is_unused(const struct split *s, const uint8_t id[static PAD_ID_
 
 static enum err sizes_derive(struct split *s, struct fault *fault)
 {
+	const uint64_t left = s->size > s->from ? s->size - s->from : 0;
 	s->total = 0;
 	for (unsigned int i = 0; i < s->n; i++) {
 		if (s->n_sizes == 0)
-			s->sizes[i] = s->size / s->n / ROUND * ROUND;
+			s->sizes[i] = left / s->n / ROUND * ROUND;
 		if (s->sizes[i] < PAD_SIZE_MIN)
 			return fault_set(fault, ERR_FORMAT,
 				"the part %s would have %llu bytes, but a pad has 1M at least", s->outs[i],
 				(unsigned long long)s->sizes[i]);
-		if (__builtin_add_overflow(s->total, s->sizes[i], &s->total) || s->total > s->size)
-			return fault_set(fault, ERR_FORMAT, "the parts are larger than %s, which has %llu bytes",
-				s->path, (unsigned long long)s->size);
+		if (__builtin_add_overflow(s->total, s->sizes[i], &s->total) || s->total > left)
+			return fault_set(fault, ERR_FORMAT, "the parts are larger than %s, which has %llu bytes%s",
+				s->path, (unsigned long long)left, s->from ? " from there on" : "");
 	}
 	return OK;
 }
@@ -100,7 +124,7 @@ static enum err split_begin(struct split *s, struct fault *fault)
 static enum err chunk_copy(struct split *s, struct fault *fault)
 {
 	uint64_t left = s->part.size - s->part.at;
-	ssize_t got = pread(s->fd, s->buffer, left < CHUNK ? (size_t)left : CHUNK, (off_t)s->done);
+	ssize_t got = pread(s->fd, s->buffer, left < CHUNK ? (size_t)left : CHUNK, (off_t)(s->from + s->done));
 	if (interrupt_seen())
 		return fault_set(fault, ERR_STATE, "interrupted: nothing of the parts that were not finished is left");
 	if (got < 0 && errno == EINTR)
@@ -108,7 +132,7 @@ static enum err chunk_copy(struct split *s, struct fault *fault)
 	if (got <= 0)
 		return got < 0 ? fault_errno(fault, "cannot read %s", s->path)
 			       : fault_set(fault, ERR_IO, "%s was cut while it was read", s->path);
-	posix_fadvise(s->fd, (off_t)s->done, (off_t)got, POSIX_FADV_DONTNEED);
+	posix_fadvise(s->fd, (off_t)(s->from + s->done), (off_t)got, POSIX_FADV_DONTNEED);
 	s->done += (uint64_t)got;
 	progress_show(&s->progress, s->done);
 	return part_write(&s->part, s->buffer, (size_t)got, fault);
@@ -156,10 +180,10 @@ static void result_print(const struct split *s)
 	char text[STATUS_SPAN_LEN];
 	for (unsigned int i = 0; i < s->n; i++)
 		printf("%s  %s\n", s->outs[i], status_bytes(text, (json_int_t)s->sizes[i]));
+	const uint64_t rest = s->size - s->from - s->total;
 	fprintf(stderr, "jorm pad split: now destroy %s at both ends, so that no byte of it can be used again%s%s%s\n",
-		s->path, s->total < s->size ? " (" : "",
-		s->total < s->size ? status_bytes(text, (json_int_t)(s->size - s->total)) : "",
-		s->total < s->size ? " at its end are in no part)" : "");
+		s->path, rest ? " (" : "", rest ? status_bytes(text, (json_int_t)rest) : "",
+		rest ? " at its end are in no part)" : "");
 }
 
 static int pad_split(const struct command *self, struct split *s)
@@ -182,24 +206,26 @@ static int pad_split(const struct command *self, struct split *s)
 int cli_pad_split(const struct command *self, int argc, char **argv)
 {
 	static const struct option options[] = {{"sizes", required_argument, NULL, 's'},
-		{"state", required_argument, NULL, 'd'}, {"force", no_argument, NULL, 'f'},
-		{"help", no_argument, NULL, 'h'}, {0}};
+		{"from", required_argument, NULL, 'o'}, {"state", required_argument, NULL, 'd'},
+		{"force", no_argument, NULL, 'f'}, {"help", no_argument, NULL, 'h'}, {0}};
 	struct split s = {.state = PAD_STATE_FOLDER, .fd = -1, .part.fd = -1};
-	for (int o; (o = getopt_long(argc, argv, "s:d:fh", options, NULL)) != -1;) {
+	for (int o; (o = getopt_long(argc, argv, "s:o:d:fh", options, NULL)) != -1;) {
 		if (o == 'h')
 			return cli_help(self);
 		else if (o == 's' && !sizes_read(s.sizes, PARTS_MAX, &s.n_sizes, optarg))
 			return cli_usage(self, "--sizes takes sizes with commas between them, each " SIZE_SYNTAX);
+		else if (o == 'o' && !(s.has_from = size_read(&s.from, optarg)))
+			return cli_usage(self, "--from takes an offset in FILE: " SIZE_SYNTAX);
 		else if (o == 'd')
 			s.state = optarg;
 		else if (o == 'f')
 			s.force = true;
-		else if (o != 's')
+		else if (o != 's' && o != 'o')
 			return cli_usage(self, NULL);
 	}
 	int n = argc - optind - 1;
-	if (n < 1 || n > PARTS_MAX || (n < 2 && s.n_sizes == 0))
-		return cli_usage(self, "name the file, and two parts of it or more");
+	if (n < 1 || n > PARTS_MAX || (n < 2 && s.n_sizes == 0 && !s.has_from))
+		return cli_usage(self, "name the file, and two parts of it or more (with --from one is enough)");
 	if (s.n_sizes && (int)s.n_sizes != n)
 		return cli_usage(self, "--sizes has %u sizes, but there are %d parts", s.n_sizes, n);
 	s.path = argv[optind];

@@ -168,11 +168,6 @@ static enum err lock_pad(int fd, const char *path, struct fault *fault)
 		fault, "cannot lock the pad %s (move it to a local disk: without a lock it might be used twice)", path);
 }
 
-static enum err read_id(int fd, const char *path, uint8_t ret_id[static PAD_ID_LEN], struct fault *fault)
-{
-	return pad_read_all(fd, 0, ret_id, PAD_ID_LEN) == OK ? OK : cannot_read(path, fault);
-}
-
 /* The IDs that a file has natively and as otptunnel's. */
 static enum err read_ids(int fd, const char *path, uint8_t ret_native[static PAD_ID_LEN],
 	uint8_t ret_otptunnel[static PAD_ID_LEN], struct fault *fault)
@@ -396,20 +391,33 @@ struct pad_medium pad_file_medium(struct pad_file *f)
 
 /* ---- for the commands ---- */
 
-enum err pad_file_id(const char *path, uint8_t ret_id[static PAD_ID_LEN], uint64_t *ret_size, struct fault *fault)
+static enum err id_of(const struct pad_file_config *config, uint8_t ret_id[static PAD_ID_LEN], uint64_t *ret_size,
+	struct fault *fault)
 {
-	const struct pad_file_config config = {.path = path};
-	uint8_t id[PAD_ID_LEN];
+	uint8_t native[PAD_ID_LEN], otptunnel[PAD_ID_LEN];
 	struct stat st;
 	enum err result = OK;
-	int fd = open_pad(&config, &st, &result, fault);
+	int fd = open_pad(config, &st, &result, fault);
 	if (fd < 0)
 		return result;
-	result = read_id(fd, path, id, fault);
+	result = read_ids(fd, config->path, native, otptunnel, fault);
 	(void)close(fd);
 	if (result != OK)
 		return result;
-	memcpy(ret_id, id, sizeof id);
+	memcpy(ret_id, config->is_otptunnel ? otptunnel : native, PAD_ID_LEN);
 	*ret_size = (uint64_t)st.st_size;
 	return OK;
+}
+
+enum err pad_file_id(const char *path, uint8_t ret_id[static PAD_ID_LEN], uint64_t *ret_size, struct fault *fault)
+{
+	const struct pad_file_config config = {.path = path};
+	return id_of(&config, ret_id, ret_size, fault);
+}
+
+enum err pad_file_otptunnel_id(
+	const char *path, uint8_t ret_id[static PAD_ID_LEN], uint64_t *ret_size, struct fault *fault)
+{
+	const struct pad_file_config config = {.path = path, .is_otptunnel = true};
+	return id_of(&config, ret_id, ret_size, fault);
 }

@@ -40,3 +40,6 @@ const uint8_t (*pad_file_copies(
 
 /* For the commands: the identity of a pad, whoever uses it. Faults as above. */
 enum err pad_file_id(const char *path, uint8_t ret_id[static PAD_ID_LEN], uint64_t *ret_size, struct fault *fault);
+/* The same of an otptunnel's key file: otptunnel_id. */
+enum err pad_file_otptunnel_id(
+	const char *path, uint8_t ret_id[static PAD_ID_LEN], uint64_t *ret_size, struct fault *fault);

@@ -16,7 +16,7 @@ import termios
 from harness import JORM, main, run, test, write
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-COMMANDS = "keygen keyid check up down reload status events peer leases pad version help".split()
+COMMANDS = "keygen keyid check up down reload status events peer leases pad otptunnel version help".split()
 PAD_VERBS = "new info check split advance".split()
 
 

@@ -669,6 +669,91 @@ def split_refuses_a_pad_that_was_used():
         assert "is using" in run("pad", "split", "a.pad", "t", "u", "--state", "state", code=1)[1]
 
 
+class KeyFile:
+    """A file that otptunnel has used: as the client (role 3), from its ledger's marks."""
+
+    def __init__(self, size=4 * MIB, mode=0o600):
+        self.data = file_of("key", bytes_of("key", size), mode)
+        identity = hashlib.sha256(b"jorm otptunnel pad id v1" + self.data[:64]).digest()[:16]
+        self.ledger_path = pathlib.Path("state/pads") / f"{identity.hex()}.ledger"
+        self.identity, self.size = identity, size
+
+    def ledger(self, sent, received, role=3):
+        record = struct.pack("<8sIBQ16sQQQQ", b"jorm-pad", 1, role, 1, self.identity, self.size, 0, sent, received)
+        record = record.ljust(480, b"\0")
+        record += hashlib.sha256(record).digest()
+        self.ledger_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file_of(self.ledger_path, record.ljust(4096, b"\0") + bytes(4096))
+        return self
+
+
+@test
+def info_of_otptunnel_s_key_file():
+    KeyFile(mode=0o644).ledger(sent=1000, received=2 * MIB + 1)
+    assert info("key") == {
+        "file": "key", "state": "otptunnel", "size": 4 * MIB,
+        "use": {"role": "client", "share": 2 * MIB, "sent": 500, "left": 2 * MIB - 500, "peer_share": 2 * MIB,
+                "received": MIB, "peer_left": MIB, "unused_from": 2 * MIB + 1},
+    }  # fmt: skip
+    out = run("pad", "info", "key", "--state", "state")[0]
+    assert "used by otptunnel" in out and "even offsets" in out
+    assert "used by peer  1.00 MiB of 2.00 MiB (50.0 %)" in out
+    assert f"jorm pad split key OUT --from {2 * MIB + 1}" in out
+    # A small one, all used: nothing is left to be split.
+    KeyFile(size=1001).ledger(sent=1001, received=1000, role=4)
+    use = info("key")["use"]
+    assert (use["role"], use["left"], use["peer_left"], use["unused_from"]) == ("server", 0, 1, 1001)
+    assert "pad split" not in run("pad", "info", "key", "--state", "state")[0]
+
+
+@test
+def info_of_a_file_that_otptunnel_has_only_opened():
+    key = KeyFile().ledger(sent=0, received=1)
+    assert info("key")["state"] == "new"
+    key.ledger_path.write_bytes(b"x" * 8192)
+    assert "damaged" in run("pad", "info", "key", "--state", "state", code=1)[1]
+    key.ledger(sent=100, received=1)
+    file_of("key", key.data[:-1])
+    assert "restore the whole file" in run("pad", "info", "key", "--state", "state", code=1)[1]
+
+
+@test
+def split_cuts_off_what_otptunnel_has_used():
+    key = KeyFile().ledger(sent=1000, received=2001)
+    err = run("pad", "split", "key", "p", "q", "--state", "state", code=1)[1]
+    assert "otptunnel has used key up to offset 2001" in err and "--from 2001" in err
+    err = run("pad", "split", "key", "p", "--from", "2000", "--state", "state", code=1)[1]
+    assert "--from 2001" in err
+    for words in (["--from", "-1"], ["--from", "x"], ["--from"]):
+        run("pad", "split", "key", "p", *words, "--state", "state", code=2)
+    no_parts()
+    # All of it but less than a page; then parts of given sizes, from further on.
+    run("pad", "split", "key", "p", "--from", "2001", "--state", "state")
+    whole = (4 * MIB - 2001) // 4096 * 4096
+    assert pathlib.Path("p").read_bytes() == key.data[2001 : 2001 + whole]
+    out, err = run("pad", "split", "key", "q", "r", "--from", "1M", "--sizes", "1M,1025K", "--state", "state")
+    assert pathlib.Path("q").read_bytes() == key.data[MIB : 2 * MIB]
+    assert pathlib.Path("r").read_bytes() == key.data[2 * MIB : 3 * MIB + 1024]
+    assert "(1023.00 KiB at its end are in no part)" in err
+    assert info("p")["state"] == "new"
+
+
+@test
+def split_from_an_offset_has_limits():
+    KeyFile()
+    for offset in ("4M", "3073K", "5M", "9999G"):
+        err = run("pad", "split", "key", "p", "--from", offset, code=1)[1]
+        assert "1M at least" in err, offset
+    err = run("pad", "split", "key", "p", "--from", "2M", "--sizes", "3M", code=1)[1]
+    assert "which has 2097152 bytes from there on" in err
+    run("pad", "split", "key", "p", code=2)
+    no_parts()
+    assert not pathlib.Path("p").exists()
+    Pad().ledger(sent=5)
+    err = run("pad", "split", "a.pad", "p", "--from", "4M", "--state", "state", code=1)[1]
+    assert "have been used already" in err
+
+
 @test
 def split_leaves_nothing_on_a_full_disk():
     Pad(5 * MIB)
