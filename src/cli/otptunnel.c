@@ -4,6 +4,8 @@
 #include "cli/numbers.h"
 
 #include "compat/otptunnel.h"
+#include "daemon/confine.h"
+#include "daemon/sandbox.h"
 
 #include <getopt.h>
 #include <string.h>
@@ -109,16 +111,22 @@ static const char *contradiction(const struct otptunnel_options *o)
 	return NULL;
 }
 
+/* All that it uses is open by then: key file, ledger, socket, interface. */
+static enum err confine(struct fault *fault)
+{
+	const struct confine_config nothing = {0};
+	return confine_enter(&nothing, fault);
+}
+
 int cli_otptunnel(const struct command *self, int argc, char **argv)
 {
-	struct otptunnel_options o = {.peer_port = OTPTUNNEL_PORT, .state = OTPTUNNEL_STATE};
+	struct otptunnel_options o = {.peer_port = OTPTUNNEL_PORT,
+		.state = OTPTUNNEL_STATE,
+		.local = {.ip = {[10] = 0xff, [11] = 0xff}, .port = OTPTUNNEL_PORT},
+		.confine = confine};
 	struct fault fault = {0};
 	(void)address_read(&o.tap_address, "10.8.0.1");
 	o.tap_address.bits = 24;
-	struct prefix any;
-	(void)address_read(&any, "0.0.0.0");
-	memcpy(o.local.ip, any.ip, sizeof o.local.ip);
-	o.local.port = OTPTUNNEL_PORT;
 	for (int c; (c = getopt_long(argc, argv, "SK:A:P:d:h", options, NULL)) != -1;) {
 		if (c == 'h')
 			return cli_help(self);
@@ -133,5 +141,6 @@ int cli_otptunnel(const struct command *self, int argc, char **argv)
 	const char *wrong = contradiction(&o);
 	if (wrong)
 		return cli_usage(self, "%s", wrong);
+	sandbox_protect_memory(); /* before any secret is read */
 	return otptunnel_run(&o, &fault) ? cli_fault(self, &fault) : CLI_OK;
 }

@@ -4,7 +4,10 @@
 #include "cli/numbers.h"
 
 #include "compat/snek.h"
+#include "daemon/confine.h"
+#include "daemon/sandbox.h"
 
+#include <arpa/inet.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -81,9 +84,20 @@ static int generate(const struct command *self, const char *dir)
 	return CLI_OK;
 }
 
+/* A server reads keys anew for each client and connects back; a client connects to probe. Each session has a socket. */
+static enum err confine(const struct snek_options *o, struct fault *fault)
+{
+	struct in_addr number;
+	const struct confine_config server = {.key_folder = o->cert, .tcp_port = o->key_port};
+	const struct confine_config client = {.tcp_port = o->data_port,
+		.udp_port = o->data_port,
+		.looks_up = o->connect && inet_pton(AF_INET, o->connect, &number) != 1};
+	return confine_enter(o->connect ? &client : &server, fault);
+}
+
 int cli_snek_vpn(const struct command *self, int argc, char **argv)
 {
-	struct line line = {.options = {.key_port = SNEK_KEY_PORT, .data_port = SNEK_DATA_PORT}};
+	struct line line = {.options = {.key_port = SNEK_KEY_PORT, .data_port = SNEK_DATA_PORT, .confine = confine}};
 	struct fault fault = {0};
 	int code = line_read(self, argc, argv, &line);
 	if (code != CLI_OK)
@@ -95,6 +109,7 @@ int cli_snek_vpn(const struct command *self, int argc, char **argv)
 			line.options.connect
 				? "Must specify a certificate for client mode! (-x FILE: this host's private key)"
 				: "Must specify directory containing approved public keys for server mode! (-x DIR)");
+	sandbox_protect_memory(); /* before any secret is read */
 	printf("-----\n|      Jormungandr Quantum Safe VPN by Mephistopheles      |\n-----\n");
 	return snek_run(&line.options, &fault) ? cli_fault(self, &fault) : CLI_OK;
 }

@@ -24,8 +24,8 @@ struct snek_options {
 	struct prefix addresses[SNEK_ADDRESSES_MAX]; /* none: the interface is left down and without any */
 	size_t n_addresses;
 	/* Gives up what rights are not needed any more, when all is set up and before anything is read from the
-	 * network; may be NULL. */
-	enum err (*confine)(bool is_server, struct fault *fault);
+	 * network (but the first look-up of the server's name); may be NULL. */
+	enum err (*confine)(const struct snek_options *options, struct fault *fault);
 };
 
 /*

@@ -189,11 +189,8 @@ static enum err attempt(struct client *c, struct fault *fault)
 {
 	struct addr remote;
 	*fault = (struct fault){0};
-	enum err err = snek_resolve(&c->server, c->s->options->connect, c->s->options->data_port, fault);
-	if (err != OK)
-		return err;
 	forget_earlier(c);
-	err = probe(c, fault);
+	enum err err = probe(c, fault);
 	if (err == OK)
 		err = exchange(c, fault);
 	if (err == OK) {
@@ -208,10 +205,22 @@ static enum err attempt(struct client *c, struct fault *fault)
 
 /* ---- for ever ---- */
 
+/* Its address may have changed. Without an answer it is asked where it was. */
+static void look_up(struct client *c)
+{
+	struct addr found;
+	struct fault why = {0};
+	if (snek_resolve(&found, c->s->options->connect, c->s->options->data_port, &why) == OK)
+		c->server = found;
+	else
+		log_warning("%s; trying the address that it had", why.text);
+}
+
 /* Until there is a session again. The first failures are said, and then one a while. */
 static enum err reconnect(struct client *c, struct fault *fault)
 {
 	for (usec pause = RETRY_MIN;; pause = pause * 2 < RETRY_MAX ? pause * 2 : RETRY_MAX) {
+		look_up(c);
 		enum err err = attempt(c, fault);
 		if (err == OK || err == ERR_STATE)
 			return err;
@@ -232,6 +241,7 @@ static enum err ask_silent(struct client *c, usec *silence, struct fault *fault)
 	if (clock_now() < heard_at + *silence)
 		*silence = SILENCE_MIN;
 	else if (snek_link_has_sent(c->s->link)) {
+		look_up(c);
 		enum err err = attempt(c, fault);
 		if (err == ERR_STATE)
 			return err;
@@ -261,13 +271,16 @@ enum err snek_connect(struct snek *s, const struct identity *id, struct fault *f
 	const struct udp_config config = {
 		.bind = {.ip = {[10] = 0xff, [11] = 0xff}, .port = o->data_port}, .is_plain = true};
 	enum err err = c.batch ? OK : fault_set(fault, ERR_NOMEM, "no memory to receive with (free some)");
+	/* Before rights are given up: the C library loads code for it. */
+	if (err == OK)
+		err = snek_resolve(&c.server, o->connect, o->data_port, fault);
 	/* Before anything is asked: on a fast link the answer would come first. */
 	if (err == OK)
 		err = snek_listen(&c.key_fd, o->key_port, "-kp", fault);
 	if (err == OK)
 		err = udp_open(&c.hellos, &config, fault);
 	if (err == OK && o->confine)
-		err = o->confine(false, fault);
+		err = o->confine(o, fault);
 	if (err == OK) {
 		printf("[+] Connecting to %s:%u...\n", o->connect, o->key_port);
 		err = attempt(&c, fault);

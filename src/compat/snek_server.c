@@ -131,7 +131,7 @@ enum err snek_serve(struct snek *s, struct fault *fault)
 	if (err == OK && !(v.attempts = snek_attempts_new(&config)))
 		err = fault_set(fault, ERR_NOMEM, "no memory to serve with (free some)");
 	if (err == OK && o->confine)
-		err = o->confine(true, fault);
+		err = o->confine(o, fault);
 	if (err == OK)
 		err = serve(&v, fault);
 	/* The attempts end by what ends the program: a failure says it to them in the same way. */

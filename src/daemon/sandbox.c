@@ -62,6 +62,11 @@ void sandbox_protect_memory(void)
 		lock_memory();
 }
 
+bool sandbox_memory_is_locked(void)
+{
+	return memory == MEMORY_LOCKED;
+}
+
 /* ---- the user ---- */
 
 static enum err user_not_found(const char *name, int number, struct fault *fault)
@@ -250,7 +255,7 @@ static enum err drop_rights(const struct sandbox_user *user, struct fault *fault
 /* ---- all of it ---- */
 
 /* Another thread would keep everything. Without /proc nobody can tell. */
-static enum err check_alone(struct fault *fault)
+enum err sandbox_check_alone(struct fault *fault)
 {
 	struct stat st;
 	if (sandbox_syscalls_built() && stat("/proc/self/task", &st) == 0 && st.st_nlink > 3)
@@ -281,14 +286,14 @@ static void tell(char *ret_text, const struct sandbox_config *config, int landlo
 		seccomp                     ? "system calls filtered"
 		: !sandbox_syscalls_built() ? "system calls not filtered (a build with sanitisers)"
 					    : "system calls not filtered",
-		memory == MEMORY_LOCKED ? "locked" : "not locked");
+		sandbox_memory_is_locked() ? "locked" : "not locked");
 }
 
 enum err sandbox_enter(const struct sandbox_config *config, char *ret_text, struct fault *fault)
 {
 	struct sandbox_files files = {.ruleset = -1};
 	sandbox_protect_memory();
-	enum err err = check_alone(fault);
+	enum err err = sandbox_check_alone(fault);
 	if (err == OK) /* while its folders can be reached: those above them may be closed to the user */
 		err = sandbox_files_prepare(&files, config->read_folder, config->write_folder, fault);
 	if (err == OK)
@@ -310,7 +315,7 @@ enum err sandbox_enter(const struct sandbox_config *config, char *ret_text, stru
 		return err;
 
 	struct fault why;
-	err = sandbox_syscalls_enter(log_is_on(LOG_LEVEL_DEBUG), &why);
+	err = sandbox_syscalls_enter(SANDBOX_DAEMON, log_is_on(LOG_LEVEL_DEBUG), &why);
 	if (err == ERR_UNSUPPORTED && sandbox_syscalls_built())
 		log_warning("system calls are not filtered: %s", why.text);
 	else if (err != OK && err != ERR_UNSUPPORTED)

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -54,3 +55,8 @@ enum err sandbox_enter(const struct sandbox_config *config, char *ret_text, stru
 
 /* The first part alone, before any secret is read: core dumps off, not dumpable, memory locked. */
 void sandbox_protect_memory(void);
+bool sandbox_memory_is_locked(void); /* also false before that */
+
+/* ERR_STATE: the process has other threads, which would keep what this one gives up (a fault of the program). Without
+ * /proc, and in a build with sanitisers, which have threads of their own, nobody can tell: OK. */
+enum err sandbox_check_alone(struct fault *fault);

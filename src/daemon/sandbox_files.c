@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -21,10 +22,17 @@
 #define FS_REFER (1ULL << 13)     /* 2: to move between folders; refused without it, too */
 #define FS_TRUNCATE (1ULL << 14)  /* 3 */
 #define FS_IOCTL_DEV (1ULL << 15) /* 5 */
-#define NET_BIND_TCP (1ULL << 0)  /* 4 */
+#define VERSION_WITH_NET 4
+#define NET_BIND_TCP (1ULL << 0)
 #define NET_CONNECT_TCP (1ULL << 1)
 #define SCOPE_ABSTRACT_UNIX_SOCKET (1ULL << 0) /* 6 */
 #define SCOPE_SIGNAL (1ULL << 1)
+
+/* struct landlock_net_port_attr, and its kind of rule. */
+struct net_port {
+	uint64_t allowed_access, port;
+};
+#define RULE_NET_PORT 2
 
 /* struct landlock_ruleset_attr of version 6; older kernels take it as long as what they do not know is zero. */
 struct ruleset {
@@ -67,7 +75,7 @@ enum err sandbox_files_prepare(
 	files.version = (int)version;
 	uint64_t known = known_to(files.version);
 	struct ruleset wanted = {.handled_access_fs = known,
-		.handled_access_net = version >= 4 ? NET_BIND_TCP | NET_CONNECT_TCP : 0,
+		.handled_access_net = version >= VERSION_WITH_NET ? NET_BIND_TCP | NET_CONNECT_TCP : 0,
 		.scoped = version >= 6 ? SCOPE_ABSTRACT_UNIX_SOCKET | SCOPE_SIGNAL : 0};
 	files.ruleset = (int)syscall(SYS_landlock_create_ruleset, &wanted, sizeof wanted, 0U);
 	if (files.ruleset < 0)
@@ -75,7 +83,7 @@ enum err sandbox_files_prepare(
 	enum err err = OK;
 	if (read_folder)
 		err = allow(files.ruleset, read_folder, FS_READ, fault);
-	if (err == OK)
+	if (err == OK && write_folder)
 		err = allow(files.ruleset, write_folder, (FS_READ | FS_WRITE | FS_TRUNCATE) & known, fault);
 #ifdef SANDBOX_SANITIZED
 	/* The leak sanitiser looks through the list of threads when the program ends. */
@@ -88,6 +96,28 @@ enum err sandbox_files_prepare(
 	}
 	*ret = files;
 	return OK;
+}
+
+void sandbox_files_allow_reading(struct sandbox_files *files, const char *path)
+{
+	struct stat st;
+	struct landlock_path_beneath_attr rule = {.parent_fd = open(path, O_PATH | O_CLOEXEC)};
+	if (rule.parent_fd < 0)
+		return;
+	if (files->ruleset >= 0 && fstat(rule.parent_fd, &st) == 0) {
+		rule.allowed_access = S_ISDIR(st.st_mode) ? FS_READ : LANDLOCK_ACCESS_FS_READ_FILE;
+		(void)syscall(SYS_landlock_add_rule, files->ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0U);
+	}
+	close(rule.parent_fd);
+}
+
+enum err sandbox_files_allow_connecting(struct sandbox_files *files, uint16_t tcp_port, struct fault *fault)
+{
+	const struct net_port rule = {.allowed_access = NET_CONNECT_TCP, .port = tcp_port};
+	if (files->version < VERSION_WITH_NET ||
+		syscall(SYS_landlock_add_rule, files->ruleset, RULE_NET_PORT, &rule, 0U) == 0)
+		return OK;
+	return fault_errno(fault, "Landlock takes no rule for TCP port %u", tcp_port);
 }
 
 enum err sandbox_files_enter(struct sandbox_files *files, struct fault *fault)

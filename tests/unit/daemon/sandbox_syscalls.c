@@ -192,7 +192,7 @@ static void a_sanitised_build_says_so(void **state)
 	(void)state;
 	if (sandbox_syscalls_built())
 		skip();
-	assert_int_equal(sandbox_syscalls_enter(false, &fault), ERR_UNSUPPORTED);
+	assert_int_equal(sandbox_syscalls_enter(SANDBOX_DAEMON, false, &fault), ERR_UNSUPPORTED);
 	assert_non_null(strstr(fault.text, "sanitisers"));
 }
 
