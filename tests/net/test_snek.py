@@ -674,10 +674,9 @@ def test_keys_are_made(lab):
 
 
 def test_keys_that_come_later(lab):
-    """A folder that is not there, or has no key, is warned of; what is put there counts at the next request."""
+    """A folder that has no key is warned of; what is put there counts at the next request."""
     server = Snek(lab, lab.server, False, authorized=())
     folder = lab.folder / "new-snek-1-keys"
-    folder.rmdir()
     server.start()
     assert str(folder) in server.complained()
     client = Snek(lab, lab.client, False, to=lab.server.outer(4))
@@ -709,6 +708,7 @@ def test_wrong_command_lines(lab):
         (["-l", "-x", folder, "--dataport", "http"], 2, "-dp"),
         (["-l", "-x", folder, "--address", "10.8.0.999/24"], 2, "--address"),
         (["-l", "-x", key], 1, str(key)),
+        (["-l", "-x", lab.folder / "nowhere"], 1, "make it"),
         (["-c", "10.1.2.2", "-x", lab.folder / "nowhere"], 1, "nowhere"),
         (["-c", "10.1.2.2", "-x", folder], 1, str(folder)),
         (["-c", "10.1.2.2", "-x", identity(2).public], 1, "snek-cert.pub"),
