@@ -31,6 +31,8 @@ _jorm_takes_value() { # COMMAND OPTION
     keygen--type | keygen-t | up--log-level | up-l | status--interval | status-i | leases--free | leases-f) ;;
     peer--allowed-ips | peer-a | peer--endpoint | peer-e | peer--keepalive | peer-k) ;;
     pad--size | pad-s | pad--source | pad-S | pad--sizes | pad--from | pad-o | pad--state | pad-d | pad--by | pad-b) ;;
+    snek-vpn-[gcxan] | snek-vpn--gencert | snek-vpn--connect | snek-vpn--cert) ;;
+    snek-vpn-kp | snek-vpn-dp | snek-vpn--keyport | snek-vpn--dataport | snek-vpn--address | snek-vpn--name) ;;
     otptunnel-[KAPd] | otptunnel--tap-* | otptunnel--local-* | otptunnel--state | otptunnel--start-at) ;;
     *) return 1 ;;
     esac
@@ -41,7 +43,7 @@ _jorm() {
     local command=${COMP_WORDS[1]} place=0 verb='' tunnel='' i
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
-        _jorm_words $'keygen\nkeyid\ncheck\nup\ndown\nreload\nstatus\nevents\npeer\nleases\npad\notptunnel\nversion\nhelp\n--help\n--version'
+        _jorm_words $'keygen\nkeyid\ncheck\nup\ndown\nreload\nstatus\nevents\npeer\nleases\npad\nsnek-vpn\notptunnel\nversion\nhelp\n--help\n--version'
         return
     fi
     if _jorm_takes_value "$command" "$previous"; then
@@ -51,6 +53,11 @@ _jorm() {
         pad)
             case $previous in
             --source | -S | --state | -d) _jorm_files ;;
+            esac
+            ;;
+        snek-vpn)
+            case $previous in
+            --gencert | -g | --cert | -x) _jorm_files ;;
             esac
             ;;
         otptunnel)
@@ -89,6 +96,10 @@ _jorm() {
         padcheck) _jorm_words $'--state\n--force\n--json\n--help' ;;
         padsplit) _jorm_words $'--sizes\n--from\n--state\n--force\n--help' ;;
         padadvance) _jorm_words $'--state\n--by\n--help' ;;
+        snek-vpn)
+            _jorm_words $'--gencert\n--listen\n--connect\n--cert\n--keyport\n--dataport\n-kp\n-dp'
+            _jorm_words $'--address\n--name\n--any-source\n--help'
+            ;;
         otptunnel)
             _jorm_words $'--server\n--tap-addr\n--tap-netmask\n--tap-mtu\n--tap-name\n--local-addr\n--local-port'
             _jorm_words $'--state\n--start-at\n--peer-restarts\n--restart-at-zero\n--allow-weak-pad\n--help'
@@ -122,9 +133,17 @@ _jorm() {
         ;;
     peerlist) ((place)) || _jorm_words "$(_jorm_tunnels)" ;;
     help)
-        _jorm_words $'keygen\nkeyid\ncheck\nup\ndown\nreload\nstatus\nevents\npeer\nleases\npad\notptunnel\nversion\nhelp'
+        _jorm_words $'keygen\nkeyid\ncheck\nup\ndown\nreload\nstatus\nevents\npeer\nleases\npad\nsnek-vpn\notptunnel\nversion\nhelp'
         ;;
     esac
 }
 
+# Under its own name the command is the first word, not the second.
+_jorm_older() {
+    COMP_WORDS=(jorm "${COMP_WORDS[0]##*/}" "${COMP_WORDS[@]:1}")
+    ((COMP_CWORD++))
+    _jorm
+}
+
 complete -F _jorm jorm
+complete -F _jorm_older snek-vpn otptunnel

@@ -1,4 +1,4 @@
-# fish completion for jorm(1)
+# fish completion for jorm(1) and its other names
 
 # The configurations of this host, and the tunnels that are up.
 function __jorm_tunnels
@@ -45,6 +45,12 @@ function __jorm_pad_has_no_verb
     test (count $words) -eq 2; and test $words[2] = pad
 end
 
+# One of the older programs, as a command of jorm or by its own name.
+function __jorm_is
+    set -l words (commandline -opc)
+    string match -qr "(^|/)$argv[1]\$" -- $words[1]; or __jorm_runs $argv[1]
+end
+
 # So many words stand before this one.
 function __jorm_place
     set -l words (commandline -opc)
@@ -65,12 +71,13 @@ complete -c jorm -n __jorm_has_no_command -a events -d 'show what happens to a t
 complete -c jorm -n __jorm_has_no_command -a peer -d 'change or list the peers of a running tunnel'
 complete -c jorm -n __jorm_has_no_command -a leases -d 'show the addresses that a tunnel hands out, or take one back'
 complete -c jorm -n __jorm_has_no_command -a pad -d 'make one-time pads, and look after them'
+complete -c jorm -n __jorm_has_no_command -a snek-vpn -d 'stand in for snek-vpn.py, at either end'
 complete -c jorm -n __jorm_has_no_command -a otptunnel -d 'stand in for OTPTunnel, at either end'
 complete -c jorm -n __jorm_has_no_command -a version -d 'print the version'
 complete -c jorm -n __jorm_has_no_command -a help -d 'print the list of commands, or the help of one'
 complete -c jorm -n 'not __jorm_has_no_command' -s h -l help -d 'print a summary'
 
-complete -c jorm -n '__jorm_runs help' -a 'keygen keyid check up down reload status events peer leases pad otptunnel version help'
+complete -c jorm -n '__jorm_runs help' -a 'keygen keyid check up down reload status events peer leases pad snek-vpn otptunnel version help'
 complete -c jorm -n '__jorm_runs keygen keyid check up' -F
 complete -c jorm -n '__jorm_runs check up down reload status events leases; and __jorm_place 2' -a '(__jorm_tunnels)'
 complete -c jorm -n '__jorm_runs keygen' -s t -l type -x -a 'ml-dsa-65 ml-dsa-87' -d 'the kind of key'
@@ -110,18 +117,36 @@ complete -c jorm -n '__jorm_pad_runs split' -s o -l from -x -d 'leave out what s
 complete -c jorm -n '__jorm_pad_runs info check' -s j -l json -d 'JSON in place of text'
 complete -c jorm -n '__jorm_pad_runs advance' -s b -l by -x -d 'how much more'
 
-complete -c jorm -n '__jorm_runs otptunnel' -s S -l server -d 'server: the bytes at odd offsets'
-complete -c jorm -n '__jorm_runs otptunnel' -s K -r -d 'the key file'
-complete -c jorm -n '__jorm_runs otptunnel' -s A -x -a '(__fish_print_hostnames)' -d 'where the peer is'
-complete -c jorm -n '__jorm_runs otptunnel' -s P -x -d 'UDP port of the peer'
-complete -c jorm -n '__jorm_runs otptunnel' -l tap-addr -x -d 'address of the interface'
-complete -c jorm -n '__jorm_runs otptunnel' -l tap-netmask -x -d 'length of the prefix of its network'
-complete -c jorm -n '__jorm_runs otptunnel' -l tap-mtu -x -d 'has no effect'
-complete -c jorm -n '__jorm_runs otptunnel' -l tap-name -x -d 'name of the interface'
-complete -c jorm -n '__jorm_runs otptunnel' -l local-addr -x -d 'where to listen'
-complete -c jorm -n '__jorm_runs otptunnel' -l local-port -x -d 'where to listen'
-complete -c jorm -n '__jorm_runs otptunnel' -s d -l state -r -d 'where ledgers are kept'
-complete -c jorm -n '__jorm_runs otptunnel' -l start-at -x -d 'send with no byte below'
-complete -c jorm -n '__jorm_runs otptunnel' -l peer-restarts -d 'believe a peer that begins again'
-complete -c jorm -n '__jorm_runs otptunnel' -l restart-at-zero -d 'begin again, which breaks the pad'
-complete -c jorm -n '__jorm_runs otptunnel' -l allow-weak-pad -d 'take a constant key file'
+for name in jorm snek-vpn
+    complete -c $name -n '__jorm_is snek-vpn' -s g -l gencert -r -d 'make a pair of keys in this folder'
+    complete -c $name -n '__jorm_is snek-vpn' -s l -l listen -d 'serve one client at a time'
+    complete -c $name -n '__jorm_is snek-vpn' -s c -l connect -x -a '(__fish_print_hostnames)' -d 'the server'
+    complete -c $name -n '__jorm_is snek-vpn' -s x -l cert -r -d 'private key file; server: folder of public keys'
+    complete -c $name -n '__jorm_is snek-vpn' -o kp -l keyport -x -d 'TCP port of the client'
+    complete -c $name -n '__jorm_is snek-vpn' -o dp -l dataport -x -d 'TCP port of the server, UDP port of the client'
+    complete -c $name -n '__jorm_is snek-vpn' -s a -l address -x -d 'addresses of the interface, with commas'
+    complete -c $name -n '__jorm_is snek-vpn' -s n -l name -x -d 'name of the interface'
+    complete -c $name -n '__jorm_is snek-vpn' -l any-source -d 'the server may answer from elsewhere'
+end
+
+for name in jorm otptunnel
+    complete -c $name -n '__jorm_is otptunnel' -s S -l server -d 'server: the bytes at odd offsets'
+    complete -c $name -n '__jorm_is otptunnel' -s K -r -d 'the key file'
+    complete -c $name -n '__jorm_is otptunnel' -s A -x -a '(__fish_print_hostnames)' -d 'where the peer is'
+    complete -c $name -n '__jorm_is otptunnel' -s P -x -d 'UDP port of the peer'
+    complete -c $name -n '__jorm_is otptunnel' -l tap-addr -x -d 'address of the interface'
+    complete -c $name -n '__jorm_is otptunnel' -l tap-netmask -x -d 'length of the prefix of its network'
+    complete -c $name -n '__jorm_is otptunnel' -l tap-mtu -x -d 'has no effect'
+    complete -c $name -n '__jorm_is otptunnel' -l tap-name -x -d 'name of the interface'
+    complete -c $name -n '__jorm_is otptunnel' -l local-addr -x -d 'where to listen'
+    complete -c $name -n '__jorm_is otptunnel' -l local-port -x -d 'where to listen'
+    complete -c $name -n '__jorm_is otptunnel' -s d -l state -r -d 'where ledgers are kept'
+    complete -c $name -n '__jorm_is otptunnel' -l start-at -x -d 'send with no byte below'
+    complete -c $name -n '__jorm_is otptunnel' -l peer-restarts -d 'believe a peer that begins again'
+    complete -c $name -n '__jorm_is otptunnel' -l restart-at-zero -d 'begin again, which breaks the pad'
+    complete -c $name -n '__jorm_is otptunnel' -l allow-weak-pad -d 'take a constant key file'
+end
+
+for name in snek-vpn otptunnel
+    complete -c $name -f -s h -l help -d 'print a summary'
+end

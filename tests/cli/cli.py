@@ -16,7 +16,8 @@ import termios
 from harness import JORM, main, run, test, write
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-COMMANDS = "keygen keyid check up down reload status events peer leases pad otptunnel version help".split()
+COMMANDS = "keygen keyid check up down reload status events peer leases pad snek-vpn otptunnel version help".split()
+OLDER = ("snek-vpn", "otptunnel")  # programs, which have a page of their own
 PAD_VERBS = "new info check split advance".split()
 
 
@@ -515,15 +516,16 @@ def words_of_help():
 
 @test
 def the_manual_page_has_every_command_and_option():
-    page = (ROOT / "docs/man/jorm.1").read_text()
+    pages = {name: (ROOT / f"docs/man/{name}.1").read_text() for name in ("jorm", *OLDER)}
+    page = pages["jorm"]
     synopsis, described = page[: page.index(".Sh DESCRIPTION")], page[page.index(".Sh DESCRIPTION") :]
     listed, _ = run("help")
-    assert sorted(re.findall(r"^  ([a-z]+) ", listed, re.M)) == sorted(COMMANDS)
+    assert sorted(re.findall(r"^  ([a-z-]+) ", listed, re.M)) == sorted(COMMANDS)
     for command, options in words_of_help().items():
         assert re.search(rf"^\.Cm {command}$", synopsis, re.M), command
         assert re.search(rf"^\.It Cm {command}\b", described, re.M), command
         for option in options:
-            assert f"Fl -{option[2:]}" in page, (command, option)
+            assert re.search(rf"(Fl |, )-{option[2:]}\b", pages.get(command, page)), (command, option)
 
 
 @test
@@ -552,13 +554,13 @@ def every_shell_completes_every_command_and_option():
                 assert re.search(rf"(-l |--){option[2:]}\b", text), (name, command, option)
 
 
-def complete_in_bash(*words):
+def complete_in_bash(*words, name="jorm"):
     """What the shell would offer for the last of these words."""
-    quoted = " ".join(map(shlex.quote, ("jorm", *words)))
+    quoted = " ".join(map(shlex.quote, (name, *words)))
     script = f"""
         . {shlex.quote(str(ROOT / "completions/jorm.bash"))}
         COMP_WORDS=({quoted}) COMP_CWORD={len(words)}
-        _jorm
+        $(complete -p {name} | sed 's/.*-F //; s/ .*//')
         for word in "${{COMPREPLY[@]}}"; do echo "$word"; done
     """
     path = f"{os.getcwd()}/bin:{os.environ['PATH']}"
@@ -597,8 +599,16 @@ def bash_completes():
             (["pad", "new", "--size", "1G", "--source", "a/snek-cert.pu"], ["a/snek-cert.pub"]),
             (["pad", "split", "a b.conf", "a/snek-cert.pu"], ["a/snek-cert.pub"]),
             (["pad", "info", "a b.conf", ""], []),
+            (["snek-vpn", "--c"], ["--cert", "--connect"]),
+            (["snek-vpn", "-l", "-k"], ["-kp"]),
+            (["snek-vpn", "-x", "a/snek-cert.pu"], ["a/snek-cert.pub"]),
+            (["snek-vpn", "-kp", ""], []),
         ):
             assert complete_in_bash(*words) == offered, (words, complete_in_bash(*words))
+            if words[0] in OLDER:
+                assert complete_in_bash(*words[1:], name=words[0]) == offered, words
+        assert complete_in_bash("-K", "a/snek-cert.pu", name="otptunnel") == ["a/snek-cert.pub"]
+        assert complete_in_bash("", name="otptunnel") == [], "it has no commands"
 
 
 @test
