@@ -382,6 +382,33 @@ def snek_frame_seeds():
     seed("snek_frame", "all", b"".join(things.values()))
 
 
+def otp_frame_seeds():
+    """Steps of otp_frame.c: its authentic ones name a place, so no key is needed here."""
+
+    def strange(data):
+        return u8(0) + u16(len(data)) + data
+
+    def authentic(size, place, change=0xFFFF):
+        return u8(1) + u16(size) + u16(place) + u16(change) + bytes(range(8))
+
+    back, again = u8(2, 60), u8(4)
+    time = u8(3) + u16(3000)
+    walk = b"".join(authentic(100, place) for place in range(0, 1900, 130))
+    things = {
+        "walk": walk + walk,
+        "late": authentic(10, 1500) + authentic(10, 0) + authentic(10, 20) + authentic(10, 1500),
+        "edges": authentic(50, 1900) + authentic(1969, 0) + authentic(14, 1971) + authentic(14, 1999),
+        "changed": b"".join(authentic(20, 40 * i, i) for i in range(40)),
+        "back": back * 5,
+        "again": walk + again + walk + time + again + walk,
+        "strange": strange(b"") + strange(bytes(22)) + strange(bytes(36)) + strange(bytes(29) + b"\xff" * 6),
+        "places": b"".join(strange(bytes(40) + offset.to_bytes(6, "big")) for offset in (0, 1, 3930, 4001, 2**47, 2**48 - 1)),
+    }
+    for name, data in things.items():
+        for first in range(4):
+            seed("otp_frame", f"{name}-{first}", u8(first) + data)
+
+
 def pieces(*texts):
     return b"".join(u8(len(text)) + text for text in texts)
 
@@ -426,6 +453,7 @@ def main():
     snek_meta_seeds()
     snek_exchange_seeds()
     snek_frame_seeds()
+    otp_frame_seeds()
     socket_seeds()
 
 
