@@ -79,6 +79,9 @@ class Peer:
     # ---- what a lab wants of a program ----
 
     def describe(self):
+        if self.runs() and not self.is_old:
+            self.process.send_signal(signal.SIGUSR1)  # ours then logs its counters
+            wait.hold(0.2)
         return f"{self.name}:\n{self.said()[-2000:]}\n{self.complained()[-3000:]}"
 
     def end(self):
@@ -197,8 +200,9 @@ class SnekPair:
         self.wait_for_traffic()
 
     def wait_for_traffic(self, seconds=40):
-        wait.until(lambda: answers(self.lab.client, self.lab.server.inner(4)), "a ping comes back", seconds)
-        wait.until(lambda: answers(self.lab.server, self.lab.client.inner(4)), "a ping comes back", seconds)
+        ends = self.lab.client, self.lab.server
+        for a, b in (ends, ends[::-1]):
+            wait.until(lambda a=a, b=b: answers(a, b.inner(4)), f"{a.name} gets a ping back", seconds)
 
 
 def fatal_datagrams(key):
@@ -228,6 +232,7 @@ class Otp(Peer):
     def __init__(self, lab, host, is_old, pad, to=None, is_server=False, options=(), prefix=24):
         kind = f"{'old' if is_old else 'new'}-otp-{host.number}"
         program = [sys.executable, HERE / "old_otptunnel.py"] if is_old else [ours(lab, "otptunnel")]
+        self.pad = pad
         arguments = ["-K", pad, "--tap-addr", host.inner(4), "--tap-netmask", prefix]
         arguments += ["-S"] if is_server else []
         arguments += ["-A", to] if to else []
@@ -259,5 +264,12 @@ class OtpPair:
         return self
 
     def wait_for_traffic(self, seconds=40):
-        wait.until(lambda: answers(self.lab.client, self.lab.server.inner(4)), "a ping comes back", seconds)
-        wait.until(lambda: answers(self.lab.server, self.lab.client.inner(4)), "a ping comes back", seconds)
+        """A TAP that is made anew has another address at layer 2, which its own traffic tells the other end."""
+        ends = self.lab.client, self.lab.server
+
+        def either():
+            return any([answers(a, b.inner(4)) for a, b in (ends, ends[::-1])])
+
+        wait.until(either, "a ping comes back", seconds)
+        for a, b in (ends, ends[::-1]):
+            wait.until(lambda a=a, b=b: answers(a, b.inner(4)), f"{a.name} gets a ping back", seconds)
