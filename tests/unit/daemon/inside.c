@@ -131,7 +131,8 @@ int inside_child(int (*fn)(void *context), void *context)
 /* ---- probes ---- */
 
 struct attempt {
-	const struct sandbox_user *user;
+	int (*enter)(void *context);
+	void *context;
 	const struct probe *probes;
 	size_t n;
 	int to_parent;
@@ -141,7 +142,7 @@ static int try_all(void *context)
 {
 	const struct attempt *a = context;
 	pid_t self = getpid();
-	if (inside_enter(a->user, NULL, NULL) != OK)
+	if (a->enter(a->context) != 0)
 		return 1;
 	for (size_t i = 0; i < a->n; i++) {
 		const struct probe *p = &a->probes[i];
@@ -157,13 +158,12 @@ static int try_all(void *context)
 	return 0;
 }
 
-void inside_probe(const struct sandbox_user *user, const struct probe *probes, size_t n)
+void inside_probe_by(int (*enter)(void *context), void *context, const struct probe *probes, size_t n)
 {
 	int ends[2];
 	unsigned int wrong = 0;
-	inside_give(user);
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	int code = inside_child(try_all, &(struct attempt){user, probes, n, ends[1]});
+	int code = inside_child(try_all, &(struct attempt){enter, context, probes, n, ends[1]});
 	close(ends[1]);
 	for (size_t i = 0; i < n; i++) {
 		int error;
@@ -177,4 +177,16 @@ void inside_probe(const struct sandbox_user *user, const struct probe *probes, s
 	close(ends[0]);
 	assert_int_equal(code, 0);
 	assert_int_equal(wrong, 0);
+}
+
+static int enter_as(void *context)
+{
+	return inside_enter(context, NULL, NULL) == OK ? 0 : 1;
+}
+
+void inside_probe(const struct sandbox_user *user, const struct probe *probes, size_t n)
+{
+	struct sandbox_user own = *user;
+	inside_give(user);
+	inside_probe_by(enter_as, &own, probes, n);
 }

@@ -69,5 +69,7 @@ struct probe {
 		}                                                                                                      \
 	}
 
-/* Each in one child of that user; names all that go otherwise. */
+/* All in one child, after `enter` (0, or it failed); names all that go otherwise. */
+void inside_probe_by(int (*enter)(void *context), void *context, const struct probe *probes, size_t n);
+/* The same in the sandbox, as that user. */
 void inside_probe(const struct sandbox_user *user, const struct probe *probes, size_t n);
