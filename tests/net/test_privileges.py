@@ -16,6 +16,7 @@ import subprocess
 import pytest
 
 import wait
+from compat import OtpPair, SnekPair
 from program import IS_SANITISED, JORM, identity
 from traffic import answers
 
@@ -197,6 +198,61 @@ def test_memory_is_locked_or_the_log_says_why_not(lab):
         assert locked > 0
         # What is locked are pages that are used; the stacks and heaps around them cost nothing.
         assert server.memory_kib() < 64 * 1024
+
+
+# ---- the programs for older protocols --------------------------------------------------------
+
+
+def older_program(lab, kind):
+    """One that carries packets, and the files of its own that it may still open and read."""
+    if kind == "otptunnel":
+        return OtpPair(lab).start().server, []
+    pair = SnekPair(lab).start()
+    if kind == "client":
+        return pair.client, []
+    return pair.server, [lab.folder / "new-snek-1-keys", lab.folder / "new-snek-1-keys/c2.pub"]
+
+
+@pytest.mark.parametrize("kind", ["server", "client", "otptunnel"])
+def test_an_older_program_taken_over_can_do_nothing_else(lab, inject, kind):
+    program, readable = older_program(lab, kind)
+    pid = program.process.pid
+    # A new session needs sockets of these kinds, and connects them.
+    usual = {("socket", AF_INET, SOCK_STREAM, 0), ("socket", AF_INET, SOCK_DGRAM, 0), ("connect", 0, 0, 0)}
+    attempts = [(call, errno.EPERM) for call in CALLS if kind == "otptunnel" or call not in usual]
+    attempts += [(call, errno.EPERM) for call in FILES if call[0] == "mkdir" or call[3] != O_RDONLY]
+    attempts += [(("unlink", f"@{path}"), errno.EPERM) for path in readable]
+    attempts += [(("socket", AF_NETLINK, SOCK_RAW, 0), errno.EPERM)]  # addresses and routes are set before
+    if landlock_version():
+        own = [f"@{lab.folder}", f"@{identity(2).private}"] + [f"@{pad}" for pad in lab.folder.glob("*.pad")]
+        reads = [call for call in FILES if call[0] == "openat" and call[3] == O_RDONLY]
+        attempts += [(call, errno.EACCES) for call in reads]
+        attempts += [(("openat", AT_FDCWD, path, O_RDONLY), errno.EACCES) for path in own]
+    for thread in (pid, threads(program.process)[-1]):
+        assert inject(thread, "getpid") == pid, "a call of its own still works"
+        returned = {call: inject(thread, *call) for call, _ in attempts}
+        wrong = {call: returned[call] for call, expected in attempts if returned[call] != -expected}
+        assert not wrong, f"minus errno, or what it returned: {wrong}"
+        for path in readable:
+            file = inject(thread, "openat", AT_FDCWD, f"@{path}", O_RDONLY)
+            assert file >= 0 and inject(thread, "close", file) == 0
+    assert not pathlib.Path("/tmp/jorm-taken-over").exists()
+    # Nothing of this was noticed.
+    wait.until(lambda: answers(lab.client, lab.server.inner(4)), "a ping comes back")
+    assert program.stop() == 0
+
+
+@pytest.mark.parametrize("kind", ["server", "client", "otptunnel"])
+def test_what_the_kernel_says_of_an_older_program(lab, kind):
+    program, _ = older_program(lab, kind)
+    pid = program.process.pid
+    none = ["0" * 16]
+    expected = {"CapInh": none, "CapPrm": none, "CapEff": none, "CapBnd": none, "CapAmb": none}
+    expected |= {"Uid": ["0"] * 4, "NoNewPrivs": ["1"], "Seccomp": ["2"]}
+    assert len(threads(program.process)) > 1
+    for thread in threads(program.process):
+        assert {name: field(pid, thread, name).split() for name in expected} == expected
+    assert re.search(r"^Max core file size +0 +0 ", pathlib.Path(f"/proc/{pid}/limits").read_text(), re.M)
 
 
 # ---- what it does itself ---------------------------------------------------------------------
