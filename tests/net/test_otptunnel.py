@@ -513,6 +513,7 @@ def test_additions_and_other_names(lab):
     """--tap-name, --start-at, other ports; the older file's name with .py, and `jorm otptunnel`."""
     script = lab.folder / "otptunnel.py"
     script.symlink_to(JORM)
+    lab.cut_outside()
     with Capture(lab.middle, "h1", lab.folder / "wire.pcap", "udp port 1200") as capture:
         pair = OtpPair(
             lab, client_is_old=True, client={"options": ["--local-port", 1200, "-P", 1201]},
