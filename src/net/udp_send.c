@@ -251,11 +251,12 @@ enum err udp_send_each(struct udp *udp, const struct udp_route *route, const str
 		}
 		if (learn_segment(udp, &round, error))
 			continue;
-		first_error = first_error ? first_error : error;
-		if (error == EAGAIN)
-			break;
 		/* An answer to something earlier took the place of this one; and a full queue may have room again. */
 		was_tried = (error == ECONNREFUSED || error == ENOBUFS) && !was_tried;
+		if (!was_tried || error == ECONNREFUSED)
+			first_error = first_error ? first_error : error;
+		if (error == EAGAIN)
+			break;
 		at += was_tried ? 0 : round.runs[0];
 	}
 	return result_of(first_error);

@@ -359,6 +359,87 @@ static void test_a_stale_source_address_is_left_out(void **state)
 	fixture_free(&f);
 }
 
+static void await_answer(struct udp *udp)
+{
+	struct pollfd polled = {.fd = udp_fd(udp)};
+	assert_int_equal(poll(&polled, 1, 5000), 1);
+	assert_true(polled.revents & POLLERR);
+}
+
+static void test_a_connected_socket_hears_that_nobody_is_there(void **state)
+{
+	struct fixture f = fixture_new();
+	struct udp_batch *batch = udp_batch_new(1, 100);
+	assert_int_equal(udp_connect(f.sender, &f.v4.remote), OK);
+	assert_int_equal(udp_take_error(f.sender), 0);
+	udp_close(f.receiver);
+	f.receiver = NULL;
+	for (int way = 0; way < 3; way++) {
+		assert_int_equal(udp_send(f.sender, &f.v4, f.data, 10, 10), OK);
+		await_answer(f.sender);
+		if (way == 0) {
+			assert_int_equal(udp_take_error(f.sender), ECONNREFUSED);
+		} else {
+			assert_int_equal(
+				way == 1 ? udp_send(f.sender, &f.v4, f.data, 10, 10) : udp_receive(f.sender, batch),
+				ERR_IO);
+			assert_int_equal(errno, ECONNREFUSED);
+		}
+		assert_int_equal(udp_take_error(f.sender), 0); /* each answer once */
+	}
+	/* Who is not connected hears nothing. */
+	struct udp *loose = udp_new(&(struct udp_config){.is_plain = true});
+	assert_int_equal(udp_send(loose, &f.v4, f.data, 10, 10), OK);
+	netns_settle();
+	assert_int_equal(udp_take_error(loose), 0);
+	udp_close(loose);
+	udp_batch_free(batch);
+	fixture_free(&f);
+}
+
+static void test_a_connected_socket_hears_its_peer_alone(void **state)
+{
+	struct fixture f = fixture_new();
+	struct udp_message last;
+	struct udp *other = udp_new(&(struct udp_config){0});
+	const struct addr peer = netns_addr("127.0.0.1", udp_local_port(f.sender));
+	assert_int_equal(udp_connect(f.receiver, &peer), OK);
+	assert_int_equal(udp_send(other, &f.v4, f.data, 10, 10), OK);
+	assert_int_equal(udp_send(f.sender, &f.v4, f.data, 20, 20), OK);
+	assert_int_equal(drain(f.receiver, 20, &last), 1);
+	assert_true(addr_equal(&last.remote, &peer));
+	/* It shares its port with one that hears everybody else. */
+	struct udp *rest = udp_new(&(struct udp_config){.join = f.receiver});
+	assert_int_equal(udp_send(other, &f.v4, f.data, 30, 30), OK);
+	assert_int_equal(udp_send(f.sender, &f.v4, f.data, 40, 40), OK);
+	assert_int_equal(drain(rest, 30, &last), 1);
+	assert_int_equal(drain(f.receiver, 40, &last), 1);
+	udp_close(rest);
+	udp_close(other);
+	/* Nowhere to go. */
+	const struct addr nowhere = netns_addr("192.0.2.1", 9);
+	assert_int_equal(udp_connect(f.sender, &nowhere), ERR_IO);
+	assert_int_equal(errno, ENETUNREACH);
+	fixture_free(&f);
+}
+
+static void test_a_plain_socket_lets_ip_fragment(void **state)
+{
+	struct fixture f = fixture_new();
+	struct udp_message last;
+	struct udp *plain = udp_new(&(struct udp_config){.is_plain = true});
+	int value = 0;
+	socklen_t len = sizeof value;
+	assert_int_equal(getsockopt(udp_fd(plain), IPPROTO_IP, IP_MTU_DISCOVER, &value, &len), 0);
+	assert_int_equal(value, IP_PMTUDISC_DONT);
+	assert_int_equal(udp_send(plain, &f.v4, f.data, 5000, 5000), OK);
+	assert_int_equal(udp_send(plain, &f.v6, f.data, 5000, 5000), OK);
+	assert_int_equal(drain(f.receiver, 10000, &last), 2);
+	assert_int_equal(udp_send(f.sender, &f.v4, f.data, 5000, 5000), ERR_TOO_BIG);
+	udp_close(plain);
+	fixture_free(&f);
+}
+
 static void test_a_machine_without_ipv6(void **state)
 {
 	no_ipv6 = true;
@@ -369,6 +450,8 @@ static void test_a_machine_without_ipv6(void **state)
 	assert_int_equal(fault_of(&(struct udp_config){.bind = netns_addr("::1", 5)}, &fault), ERR_UNSUPPORTED);
 	assert_fault(&fault, ERR_UNSUPPORTED, "no IPv6");
 	assert_int_equal(udp_send(f.sender, &f.v6, f.data, 1, 1), ERR_IO);
+	assert_int_equal(errno, EAFNOSUPPORT);
+	assert_int_equal(udp_connect(f.sender, &f.v6.remote), ERR_IO);
 	assert_int_equal(errno, EAFNOSUPPORT);
 
 	netns_address(f.netlink, LOOPBACK, "10.1.0.2");
@@ -401,6 +484,9 @@ int main(void)
 		cmocka_unit_test(test_other_refusals_keep_errno),
 		cmocka_unit_test(test_source_address),
 		cmocka_unit_test(test_a_stale_source_address_is_left_out),
+		cmocka_unit_test(test_a_connected_socket_hears_that_nobody_is_there),
+		cmocka_unit_test(test_a_connected_socket_hears_its_peer_alone),
+		cmocka_unit_test(test_a_plain_socket_lets_ip_fragment),
 		cmocka_unit_test(test_a_machine_without_ipv6),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
