@@ -2,7 +2,9 @@
  * In place of the daemon, for tests of the commands: no device, no network, only the control
  * socket. An interface named "refused" cannot be set up; one named "crash" ends its process.
  */
+#include "daemon/confine.h"
 #include "daemon/daemon.h"
+#include "daemon/sandbox.h"
 
 #include "config/config.h"
 #include "control/control.h"
@@ -38,9 +40,11 @@ static const char status[] =
 	"\"idle\","
 	"  \"last_handshake_s\": null, \"preshared_key\": false, \"rx_bytes\": 0, \"tx_bytes\": 0,"
 	"  \"last_receive_s\": null, \"reject_reason\": \"not\\u001b[31m welcome\"},"
-	" {\"name\": \"vault\", \"source\": \"folder\", \"key_id\": \"NONE\", \"state\": \"established\", \"kem\": null,"
+	" {\"name\": \"vault\", \"source\": \"folder\", \"key_id\": \"NONE\", \"state\": \"established\", \"kem\": "
+	"null,"
 	"  \"protection\": \"information-theoretic\", \"cipher\": null, \"signature_local\": null, \"rx_bytes\": 0,"
-	"  \"tx_bytes\": 0, \"pad\": {\"id\": \"3f9a0102030405060708090a0b0c0d0e\", \"state\": \"old\", \"fault\": null,"
+	"  \"tx_bytes\": 0, \"pad\": {\"id\": \"3f9a0102030405060708090a0b0c0d0e\", \"state\": \"old\", \"fault\": "
+	"null,"
 	"   \"size\": 17179869184, \"left\": 6442450944, \"peer_left\": 6442450944, \"measured_s\": 1209600,"
 	"   \"lasts_until\": \"2027-03-01T12:00:00Z\"}},"
 	" {\"name\": \"spent\", \"source\": \"file\", \"key_id\": \"NONE\", \"state\": \"idle\", \"kem\": null,"
@@ -144,4 +148,13 @@ enum err daemon_run(const struct daemon_options *options, struct fault *fault)
 	}
 	control_server_close(server);
 	return OK;
+}
+
+/* Of what the programs for older protocols do before they need a device, there is nothing to guard. */
+void sandbox_protect_memory(void) {}
+
+enum err confine_enter(const struct confine_config *config, struct fault *fault)
+{
+	(void)config;
+	return fault_set(fault, ERR_UNSUPPORTED, "there is no network for the tests of the commands");
 }
