@@ -31,6 +31,9 @@ struct carrier *otp_link_carrier(const struct otp_link *link); /* NULL before ot
 struct otp_pad *otp_link_pad(const struct otp_link *link);
 uint64_t otp_link_size(const struct otp_link *link);   /* of the key file */
 bool otp_link_is_exposed(const struct otp_link *link); /* others may read or change the key file */
+/* An Ethernet address for the end, the same with every start, so that the peer's neighbour tables stay right.
+ * ERR_CRYPTO, then zeros. */
+enum err otp_link_mac(const struct otp_link *link, uint8_t ret[static 6]);
 /* False: not known yet. */
 bool otp_link_peer(struct otp_link *link, struct addr *ret);
 

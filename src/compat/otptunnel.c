@@ -106,7 +106,10 @@ static enum err make_interface(struct otptunnel *t, struct fault *fault)
 {
 	const struct tun_config config = {.name = t->options->tap_name, .prefix = "tap", .n_queues = 1, .layer = 2};
 	struct netlink *netlink;
+	uint8_t mac[6];
 	enum err err = tun_open(&t->tun, &config, fault);
+	if (err == OK && otp_link_mac(t->link, mac) == OK)
+		err = tun_set_mac(t->tun, mac, fault);
 	if (err == OK)
 		err = netlink_open(&netlink, fault);
 	if (err != OK)

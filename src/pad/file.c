@@ -23,7 +23,7 @@
 #define FEED_LEN ((size_t)16 << 10)
 /* What the kernel is asked to have ready: more than it reads ahead by itself, and also for who walks down. */
 #define WINDOW ((uint64_t)4 << 20)
-#define WINDOWS 4 /* each of the two walks has the one it is in and, across a block's end, the one before */
+#define WINDOWS 4 /* natively each of the two walks has the one it is in and, across a block's end, the one before */
 /* Each is a request to the disk; a longer one may be cut short by the kernel. */
 #define ADVICE_LEN ((uint64_t)1 << 20)
 #define NO_WINDOW UINT64_MAX
@@ -32,10 +32,10 @@ struct pad_file {
 	int pad, ledger; /* descriptors, both locked */
 	uint64_t size;
 	uint8_t ledger_id[PAD_ID_LEN];
-	bool is_exposed;
+	bool is_otptunnel, is_exposed;
 	uint8_t copies[LEDGER_COPIES][LEDGER_RECORD_LEN];
 	pthread_mutex_t lock;      /* of: */
-	uint64_t windows[WINDOWS]; /* what the kernel may hold, latest first */
+	uint64_t windows[WINDOWS]; /* what the kernel may hold, latest first; of otptunnel: where each end is */
 	uint8_t *noise;            /* BURN_CHUNK bytes; NULL: does not burn */
 	void (*settle)(void *context);
 	void (*wake)(void *context);
@@ -223,6 +223,7 @@ static enum err open_all(struct pad_file *f, const struct pad_file_config *confi
 	if (f->pad < 0)
 		return result;
 	f->size = (uint64_t)st.st_size;
+	f->is_otptunnel = config->is_otptunnel;
 	f->is_exposed = is_exposed(&st);
 	result = lock_pad(f->pad, config->path, fault);
 	if (result == OK && !config->allows_weak)
@@ -324,13 +325,31 @@ static void enter_window(struct pad_file *f, uint64_t window)
 	advise(f, window, POSIX_FADV_WILLNEED);
 }
 
+/* Both ends go up, through the same pages: those are needed until the later one has passed. `end`: of the two. */
+static void enter_shared_window(struct pad_file *f, size_t end, uint64_t window)
+{
+	const uint64_t left = f->windows[end], other = f->windows[1 - end];
+	if (left == window)
+		return;
+	f->windows[end] = window;
+	if (left == NO_WINDOW)
+		advise(f, window, POSIX_FADV_WILLNEED);
+	else if (other != NO_WINDOW && left < other && left < window)
+		advise(f, left, POSIX_FADV_DONTNEED);
+	advise(f, window + 1, POSIX_FADV_WILLNEED);
+}
+
 static enum err medium_read(void *context, uint64_t offset, uint8_t *out, size_t len)
 {
 	struct pad_file *f = context;
 	/* Advice may be left out: who finds the lock taken does not wait. */
 	if (len >= FEED_LEN && pthread_mutex_trylock(&f->lock) == 0) {
-		for (uint64_t w = offset / WINDOW; w <= (offset + len - 1) / WINDOW; w++)
-			enter_window(f, w);
+		for (uint64_t w = offset / WINDOW; w <= (offset + len - 1) / WINDOW; w++) {
+			if (f->is_otptunnel)
+				enter_shared_window(f, offset % 2, w);
+			else
+				enter_window(f, w);
+		}
 		(void)pthread_mutex_unlock(&f->lock);
 	}
 	return pad_read_all(f->pad, offset, out, len);
