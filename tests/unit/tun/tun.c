@@ -57,6 +57,31 @@ static void test_names_are_chosen_or_given(void **state)
 	netlink_close(netlink);
 }
 
+static void test_a_prefix_stands_for_the_usual_one(void **state)
+{
+	static const struct {
+		struct tun_config config;
+		const char *expected;
+	} cases[] = {{{.prefix = "tap", .n_queues = 1, .layer = 2}, "tap0"},
+		{{.prefix = "tap", .n_queues = 1, .layer = 3}, "tap1"}, {{.n_queues = 1, .layer = 2}, "snk0"},
+		{{.name = "mine", .prefix = "tap", .n_queues = 1, .layer = 2}, "mine"},
+		/* A name has 15 bytes, of which the number needs some. */
+		{{.prefix = "a-long-long-long-prefix", .n_queues = 1, .layer = 3}, "a-long-l0"}};
+	struct tun *made[sizeof cases / sizeof *cases] = {0};
+	struct netlink *netlink = netns_enter();
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		assert_int_equal(tun_open(&made[i], &cases[i].config, NULL), OK);
+		assert_string_equal(tun_name(made[i]), cases[i].expected);
+	}
+	/* A number that is free again is given again. */
+	tun_close(made[0]);
+	assert_int_equal(tun_open(&made[0], &cases[0].config, NULL), OK);
+	assert_string_equal(tun_name(made[0]), "tap0");
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		tun_close(made[i]);
+	netlink_close(netlink);
+}
+
 static void test_queues_are_separate_and_do_not_block(void **state)
 {
 	struct netlink *netlink = netns_enter();
@@ -216,6 +241,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names_are_chosen_or_given),
+		cmocka_unit_test(test_a_prefix_stands_for_the_usual_one),
 		cmocka_unit_test(test_queues_are_separate_and_do_not_block),
 		cmocka_unit_test(test_offloads),
 		cmocka_unit_test(test_a_mac_address_is_given),
