@@ -81,9 +81,13 @@ static enum err attach_fault(const char *name, struct fault *fault)
 static enum err queue_attach(int fd, struct ifreq *request, short flags, struct fault *fault)
 {
 	request->ifr_flags = flags;
-	if (ioctl(fd, TUNSETIFF, request) < 0)
-		return attach_fault(request->ifr_name, fault);
-	return OK;
+	if (ioctl(fd, TUNSETIFF, request) == 0)
+		return OK;
+	/* What it would have been called. */
+	char *number = strstr(request->ifr_name, "%d");
+	if (number)
+		memcpy(number, "0", sizeof "0");
+	return attach_fault(request->ifr_name, fault);
 }
 
 /*

@@ -140,21 +140,24 @@ static void test_bad_configurations(void **state)
 {
 	static const char *const bad[] = {".", "..", "all", "default", "a/b", "a:b", "snk%d"};
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-		assert_refused(&(struct tun_config){bad[i], 1, 3}, ERR_ARGUMENT, bad[i]);
-	assert_refused(&(struct tun_config){"a b", 1, 3}, ERR_ARGUMENT, "blanks");
-	assert_refused(&(struct tun_config){"a\033[2J", 1, 3}, ERR_ARGUMENT, "invisible");
-	assert_refused(&(struct tun_config){"sixteen-letters-", 1, 3}, ERR_ARGUMENT, "too long");
-	assert_refused(&(struct tun_config){NULL, 0, 3}, ERR_ARGUMENT, "1 to 256 queues");
-	assert_refused(&(struct tun_config){NULL, 257, 3}, ERR_ARGUMENT, "257");
-	assert_refused(&(struct tun_config){NULL, 1, 4}, ERR_ARGUMENT, "Layer is 4");
+		assert_refused(&(struct tun_config){.name = bad[i], .n_queues = 1, .layer = 3}, ERR_ARGUMENT, bad[i]);
+	assert_refused(&(struct tun_config){.name = "a b", .n_queues = 1, .layer = 3}, ERR_ARGUMENT, "blanks");
+	assert_refused(&(struct tun_config){.name = "a\033[2J", .n_queues = 1, .layer = 3}, ERR_ARGUMENT, "invisible");
+	assert_refused(
+		&(struct tun_config){.name = "sixteen-letters-", .n_queues = 1, .layer = 3}, ERR_ARGUMENT, "too long");
+	assert_refused(&(struct tun_config){.n_queues = 0, .layer = 3}, ERR_ARGUMENT, "1 to 256 queues");
+	assert_refused(&(struct tun_config){.n_queues = 257, .layer = 3}, ERR_ARGUMENT, "257");
+	assert_refused(&(struct tun_config){.n_queues = 1, .layer = 4}, ERR_ARGUMENT, "Layer is 4");
 }
 
 static void test_a_taken_name(void **state)
 {
 	struct netlink *netlink = netns_enter();
-	assert_refused(&(struct tun_config){"lo", 1, 3}, ERR_EXISTS, "interface lo exists already");
+	assert_refused(&(struct tun_config){.name = "lo", .n_queues = 1, .layer = 3}, ERR_EXISTS,
+		"interface lo exists already");
 	struct tun *tun = tun_new("vpn", 2, 3);
-	assert_refused(&(struct tun_config){"vpn", 2, 3}, ERR_EXISTS, "interface vpn exists already");
+	assert_refused(&(struct tun_config){.name = "vpn", .n_queues = 2, .layer = 3}, ERR_EXISTS,
+		"interface vpn exists already");
 	tun_close(tun);
 
 	/* One that somebody made to stay, and that nobody is using. */
@@ -163,7 +166,8 @@ static void test_a_taken_name(void **state)
 	assert_int_equal(ioctl(fd, TUNSETIFF, &request), 0);
 	assert_int_equal(ioctl(fd, TUNSETPERSIST, 1UL), 0);
 	assert_int_equal(close(fd), 0);
-	assert_refused(&(struct tun_config){"stays", 1, 3}, ERR_EXISTS, "interface stays exists already");
+	assert_refused(&(struct tun_config){.name = "stays", .n_queues = 1, .layer = 3}, ERR_EXISTS,
+		"interface stays exists already");
 	netlink_close(netlink);
 }
 
