@@ -72,6 +72,7 @@ enum err otp_ledger_load(struct otp_pad *p, const uint8_t id[static PAD_ID_LEN],
 			"one",
 			p->name);
 	if (err == OK) {
+		p->is_first_use = !otptunnel_ledger_is_used(&p->ledger);
 		err = check(p, id, fault);
 		if (err == OK && (is_damaged(copies[0]) || is_damaged(copies[1])))
 			pass_over_damage(p);

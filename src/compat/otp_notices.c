@@ -14,22 +14,20 @@ static const struct {
 	const char *text;
 } texts[OTP_NOTICES] = {
 	[OTP_NOTICE_RESTARTED] = {3,
-		"the peer sends with key bytes that it has used before, so its frames are dropped: "
-		"an older program begins again at the file's beginning with every start. Give both "
-		"ends a fresh file, or, if replays may be, start this end with --peer-restarts"},
+		"datagrams dropped: the peer sends with key bytes that it has used before. An older "
+		"program begins again at the file's beginning with every start: give both ends a "
+		"fresh file, or, if replays may be, start this end with --peer-restarts"},
 	[OTP_NOTICE_REFLECTED] = {3,
-		"datagrams come that use this end's half of the key file, and are dropped: were both "
-		"ends started as server, or both as client (one of them needs -S), or does somebody "
-		"send ours back?"},
-	[OTP_NOTICE_OUTSIDE] = {3, "datagrams come with offsets behind the key file's end, and are dropped: does the "
-				   "other end have a longer file?"},
-	[OTP_NOTICE_FORGED] = {10, "datagrams come that do not open, and are dropped: does the other end have the same "
-				   "key file?"},
-	[OTP_NOTICE_FOREIGN] = {10,
-		"datagrams come from another address than -A, and are dropped: if the peer is there, "
-		"give that address, or leave -A out at the server"},
-	[OTP_NOTICE_UNREADY] = {1000, "frames are dropped since key bytes are used faster than the disk gives them or "
-				      "records their use: put the key file and --state on a faster one"},
+		"datagrams dropped: they use this end's half of the key file. Were both ends started "
+		"as server, or both as client (one of them needs -S), or does somebody send ours "
+		"back?"},
+	[OTP_NOTICE_OUTSIDE] = {3, "datagrams dropped: their offsets lie behind the key file's end. Does the other end "
+				   "have a longer file?"},
+	[OTP_NOTICE_FORGED] = {10, "datagrams dropped: they do not open. Has the other end the same key file?"},
+	[OTP_NOTICE_FOREIGN] = {10, "datagrams dropped: they come from another address than -A. If the peer is there, "
+				    "give that address, or leave -A out at the server"},
+	[OTP_NOTICE_UNREADY] = {1000, "frames dropped: key bytes are used faster than the disk gives them or records "
+				      "their use. Put the key file and --state on a faster one"},
 };
 
 static uint64_t counter_of(enum otp_notice notice, const struct otp_link *link)

@@ -65,7 +65,7 @@ enum err otp_pad_new(struct otp_pad **ret, const struct pad_medium *medium, uint
 /* Records exactly how far it was used; wipes. NULL is fine. */
 void otp_pad_free(struct otp_pad *p);
 
-/* There was no record of this file before: what an older program used of it is not known. */
+/* The ledger knows of no use of this file: what an older program used of it is not known. */
 bool otp_pad_is_first_use(const struct otp_pad *p);
 
 /*

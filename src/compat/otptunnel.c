@@ -76,8 +76,9 @@ static enum err open_link(struct otptunnel *t, struct fault *fault)
 		return fault_set(fault, ERR_TOO_BIG, "the path of --state is too long: choose another folder");
 	if (o->peer && snek_resolve(&config.peer, o->peer, o->peer_port, fault) != OK)
 		return fault->code;
-	/* What is wrong with it shows when the folder in it is made. */
-	(void)!mkdir(o->state, 0700);
+	if (mkdir(o->state, 0700) != 0 && errno != EEXIST)
+		return fault_errno(fault,
+			"cannot make the folder of ledgers %s (make it, or choose another with --state)", o->state);
 	return otp_link_new(&t->link, &config, fault);
 }
 

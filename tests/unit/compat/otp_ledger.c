@@ -300,6 +300,12 @@ static void test_ledgers_that_do_not_fit_are_refused(void **state)
 	assert_true(otp_pad_is_first_use(e.pad));
 	otp_end_stop(&e);
 	otp_end_start(&e);
+	assert_true(otp_pad_is_first_use(e.pad)); /* a start that came to nothing is none */
+	uint8_t frame[60], datagram[100];
+	size_t n;
+	assert_err(otp_end_seal(&e, sizeof frame, frame, datagram, &n), OK);
+	otp_end_stop(&e);
+	otp_end_start(&e);
 	assert_false(otp_pad_is_first_use(e.pad));
 	otp_end_stop(&e);
 
