@@ -5,7 +5,6 @@
 #include "place.h"
 
 #include "pad/file.h"
-#include "pad/otptunnel.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -258,44 +257,6 @@ static void test_a_pad_has_one_user(void **state)
 	close(leave[0]);
 }
 
-static void record_otptunnel(const struct ledger *l)
-{
-	uint8_t copies[LEDGER_COPIES][LEDGER_RECORD_LEN], record[LEDGER_RECORD_LEN];
-	struct fault fault;
-	int fd;
-	assert_err(ledger_file_open(&fd, "pads", l->pad_id, copies, &fault), OK);
-	assert_err(ledger_encode(record, l), OK);
-	assert_err(ledger_file_write(fd, 0, record), OK);
-	close(fd);
-}
-
-static void test_what_otptunnel_has_used_is_refused(void **state)
-{
-	(void)state;
-	write_pad("pad", PAD_SIZE_MIN);
-	struct ledger l = {.sequence = 1, .pad_size = PAD_SIZE_MIN, .role = PAD_OTP_SERVER, .sent = 1, .received = 0};
-	assert_err(otptunnel_id(l.pad_id, content), OK);
-	record_otptunnel(&l); /* opened by it, and nothing came or went */
-	pad_file_close(open_it(false));
-	l.received = 2;
-	record_otptunnel(&l);
-	expect_refusal(ERR_STATE, "otptunnel has used", "--from 2`");
-	l.sent = 4001;
-	record_otptunnel(&l);
-	expect_refusal(ERR_STATE, "otptunnel has used", "--from 4001`");
-	l.received = l.pad_size;
-	record_otptunnel(&l);
-	expect_refusal(ERR_STATE, "otptunnel has used", "--from 1048576`");
-	/* What a damaged ledger says is not known: it may be all. */
-	l.sent = 2;
-	record_otptunnel(&l);
-	expect_refusal(ERR_FORMAT, "damaged", "replace the pad");
-	const struct pad_file_config elsewhere = {.path = "pad", .folder = "others"};
-	struct pad_file *f = NULL;
-	assert_err(pad_file_open(&f, &elsewhere, NULL), OK);
-	pad_file_close(f);
-}
-
 /* ---- burning ---- */
 
 static void test_burned_bytes_are_gone_and_no_others(void **state)
@@ -409,7 +370,6 @@ int main(void)
 		TEST(test_a_pad_of_another_user_is_refused),
 		TEST(test_a_constant_pad_is_refused),
 		TEST(test_a_pad_has_one_user),
-		TEST(test_what_otptunnel_has_used_is_refused),
 		TEST(test_burned_bytes_are_gone_and_no_others),
 		TEST(test_a_pad_that_cannot_be_burned_is_refused_or_an_error),
 		TEST(test_records_and_calls_go_through),
