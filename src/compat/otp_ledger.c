@@ -139,6 +139,7 @@ enum err otp_ledger_begin(struct otp_pad *p, struct fault *fault)
 	p->stretch = shortest_stretch(p);
 	atomic_store(&p->next, p->options.restarts_at_zero ? 0 : otp_later(used, first));
 	atomic_store(&p->allowed, used);
+	atomic_store(&p->is_used_up, p->share - atomic_load(&p->next) < OTP_FRAME_MIN + MD5_LEN);
 	/* Also when nothing is to be reserved: what cannot be written must show now. */
 	enum err err = record(p, used);
 	if (err == OK)
@@ -162,5 +163,7 @@ enum err otp_ledger_record_received(struct otp_pad *p, usec now)
 
 enum err otp_ledger_settle(struct otp_pad *p)
 {
-	return record(p, otp_later(p->sent_before, atomic_load(&p->next)));
+	/* What is left of a file that is used up is too little to be begun again with every start. */
+	const uint64_t used = atomic_load(&p->is_used_up) ? p->share : atomic_load(&p->next);
+	return record(p, otp_later(p->sent_before, used));
 }
