@@ -148,6 +148,7 @@ enum err otp_link_new(struct otp_link **ret, const struct otp_link_config *confi
 	link->peer = config->peer;
 	link->wake_fd = -1;
 	enum err err = open_pad(link, fault);
+	link->config.key_file = link->config.folder = NULL;
 	if (err == OK)
 		*ret = link;
 	else

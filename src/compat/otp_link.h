@@ -11,9 +11,9 @@
 struct otp_link;
 
 struct otp_link_config {
-	const char *key_file;
-	const char *folder; /* of ledgers; made (0700) when it is not there */
-	bool allows_weak;   /* a key file that looks constant is taken */
+	const char *key_file,
+		*folder;  /* of ledgers; made (0700) when it is not there. Both borrowed for otp_link_new */
+	bool allows_weak; /* a key file that looks constant is taken */
 	struct otp_pad_options pad;
 	struct addr
 		peer; /* where frames go, and its ip where they must come from; port 0: whoever sends authentic ones */
