@@ -2,7 +2,7 @@
 device carry its index, so that all of them are up at once and measurements can be interleaved finely;
 an idle tunnel costs the others nothing.
 
-To add one: a subclass with name, start() and, where needed, missing() and version(); a line in CONTENDERS.
+To add one: a subclass with name, start() and, where needed, missing() and version(); a line in field.py.
 """
 
 import json
@@ -23,6 +23,8 @@ class Contender:
     program = None
     is_tunnel = True
     needs_offloads = False  # a yardstick that runs without them is none
+    widest_mtu = None  # of a tunnel whose protocol has one above what the path takes whole
+    is_script = False  # plays another program: its memory says nothing about that, and it does not survive garbage
 
     def __init__(self, index, options):
         self.index = index
@@ -404,6 +406,3 @@ class JormPqOtp(JormPad):
     name = "jorm-pq+otp"
     protection = "pq+otp"
 
-
-CONTENDERS = {c.name: c for c in (Raw, Limit, LimitAes, LimitChacha, JormAes, JormChacha, JormOtp,
-                                  JormPqOtp, WireguardGo, OpenVpnAes, OpenVpnChacha, Fastd)}

@@ -43,21 +43,22 @@ class End:
 
 
 class Lab:
-    def __init__(self, mtu=1500):
+    def __init__(self, mtu=1500, disk="/var/tmp"):
         self.a, self.b = End("a", 1), End("b", 2)
         self.ends = (self.a, self.b)
         self.mtu = mtu
         self._directory = tempfile.TemporaryDirectory(prefix="jormbench-")
         self.directory = pathlib.Path(self._directory.name)
+        self._disk_parent = disk
         self._disk = None
         self._children = []
         self._namespaces = []
 
     @property
     def disk(self):
-        """A folder for large files, which are read from a disk and not from memory."""
+        """A folder for large files."""
         if self._disk is None:
-            self._disk = tempfile.TemporaryDirectory(prefix="jormbench-", dir="/var/tmp")
+            self._disk = tempfile.TemporaryDirectory(prefix="jormbench-", dir=self._disk_parent)
         return pathlib.Path(self._disk.name)
 
     @staticmethod

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from .contenders import CONTENDERS
+from .field import CONTENDERS
 from .lab import BenchError, machine_times
 
 HERE = pathlib.Path(__file__).resolve().parents[1]

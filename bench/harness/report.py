@@ -38,6 +38,10 @@ BARS = (
     ("idle ping, of fastd's", "ping_median_us", "jorm-aes", "fastd", 1.1, False),
     ("p99 ping beside TCP, ms", "loadping_p99_ms", "jorm-aes", None, 6.0, False),
     ("peak RSS after a flood, MiB", "rss_mib", "jorm-aes", None, 32.0, False),
+    ("TCP through snek-vpn, times what plays the older program", "tcp1_fwd_mbit", "snek-vpn", "old-snek", 5.0, True),
+    ("TCP through snek-vpn, Mbit/s: five times snek-vpn.py's 251", "tcp1_fwd_mbit", "snek-vpn", None, 1255.0, True),
+    ("TCP through snek-vpn, back: five times 290", "tcp1_rev_mbit", "snek-vpn", None, 1450.0, True),
+    ("TCP through otptunnel, Mbit/s (OTPTunnel had 14)", "tcp1_fwd_mbit", "otptunnel", None, 1000.0, True),
 )
 
 
