@@ -180,14 +180,41 @@ class SnekPair:
     """A server on host 1 and a client on host 2."""
 
     def __init__(self, lab, server_is_old=False, client_is_old=False, server=None, client=None):
-        self.lab = lab
+        self.lab, self.data_port = lab, 10666
         self.server = Snek(lab, lab.server, server_is_old, **(server or {}))
         self.client = Snek(lab, lab.client, client_is_old, to=lab.server.outer(4), **(client or {}))
 
     def start(self):
         self.server.start()
-        self.start_client()
+        if self.server.is_old and self.client.is_old:
+            self.start_old_client()
+        else:
+            self.start_client()
         return self
+
+    def start_old_client(self):
+        """Between two old ends the hello may come before the client has a port for it. Then all begins anew."""
+        while True:
+            seen = len(self.server.said())
+            self.server.wait_for("Waiting for peer")
+            self.client.start()
+
+            def outcome(seen=seen):
+                is_lost = "UDP: " in self.server.said()[seen:]
+                return "lost" if is_lost else answers(self.lab.client, self.lab.server.inner(4)) and "there"
+
+            if wait.until(outcome, "the hello comes, or is lost") == "there":
+                return
+            self.client.kill()
+            self.server.kill()
+            self.use_next_port()
+            self.server.start()
+
+    def use_next_port(self):
+        """An old server that has closed a probe before its client did cannot have its port again for a minute."""
+        self.data_port += 1
+        for end in (self.server, self.client):
+            end.command += ["-dp", str(self.data_port)]
 
     def server_port(self):
         """The server's of the latest session."""

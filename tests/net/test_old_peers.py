@@ -186,15 +186,16 @@ def test_the_old_snek_dies_as_it_did(lab):
     know: its server ends."""
     pair = SnekPair(lab, True, True).start()
     pair.client.may_die = pair.server.may_die = True
-    with Spoofer(lab, lab.client, 10666, lab.server, pair.server_port()) as spoofer:
+    with Spoofer(lab, lab.client, pair.data_port, lab.server, pair.server_port()) as spoofer:
         spoofer.send(b"\xff")
     pair.server.wait_for("FATAL out of step")
     assert not answers(lab.client, lab.server.inner(4))
     assert pair.server.runs() and pair.client.runs()
     pair.client.kill()
     pair.server.kill()
+    pair.use_next_port()
     pair.server.start()
-    stranger = Snek(lab, lab.client, True, to=lab.server.outer(4), key=identity(3).private)
+    stranger = Snek(lab, lab.client, True, to=lab.server.outer(4), key=identity(3).private, options=["-dp", pair.data_port])
     stranger.may_die = True
     stranger.start()
     pair.server.wait_for("Connection not authorized")
