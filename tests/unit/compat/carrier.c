@@ -37,13 +37,16 @@ struct half {
 	struct end *end;
 	struct udp *peer;  /* where datagrams come out */
 	struct udp *inner; /* a socket of the system behind the interface */
-	struct udp_batch *batch;
+	struct udp_batch *batch, *at_peer;
+	size_t at; /* in at_peer's message */
 };
 
 static struct half half_new(unsigned int layer)
 {
-	struct half h = {.end = calloc(1, sizeof *h.end), .batch = udp_batch_new(64, UDP_RECEIVE_SIZE)};
-	assert_true(h.end && h.batch);
+	struct half h = {.end = calloc(1, sizeof *h.end),
+		.batch = udp_batch_new(1, UDP_RECEIVE_SIZE),
+		.at_peer = udp_batch_new(1, UDP_RECEIVE_SIZE)};
+	assert_true(h.end && h.batch && h.at_peer);
 	h.end->config.event_fd = -1;
 	h.end->netlink = netns_enter();
 	end_interface(h.end, layer, "10.9.0.1/24");
@@ -60,6 +63,7 @@ static void half_free(struct half *h)
 	udp_close(h->inner);
 	udp_close(h->peer);
 	udp_batch_free(h->batch);
+	udp_batch_free(h->at_peer);
 	end_free(h->end);
 }
 
@@ -70,25 +74,33 @@ static void inner_send(struct half *h, const void *data, size_t len)
 	assert_int_equal(udp_send(h->inner, &there, data, len, len), OK);
 }
 
-/* The next UDP packet that came out at the peer; others (of IPv6's own) are passed over. Its payload, in the batch. */
+/* The next packet or frame that came out at the peer, in the batch. */
+static const uint8_t *peer_next(struct half *h, size_t *ret_len)
+{
+	const struct udp_message *m = &h->at_peer->messages[0];
+	while (h->at_peer->n == 0 || h->at >= m->len) {
+		await(udp_fd(h->peer));
+		assert_int_equal(udp_receive(h->peer, h->at_peer), OK);
+		h->at = 0;
+	}
+	const uint8_t *datagram = m->data + h->at;
+	*ret_len = (m->len - h->at < m->segment ? m->len - h->at : m->segment) - 1;
+	h->at += m->segment;
+	assert_int_equal(datagram[0], MARK);
+	return datagram + 1;
+}
+
+/* The payload of the next UDP packet; others (of IPv6's own) are passed over. */
 static const uint8_t *peer_receive(struct half *h, size_t *ret_len)
 {
-	for (;;) {
-		h->batch->limit = 1;
-		await(udp_fd(h->peer));
-		assert_int_equal(udp_receive(h->peer, h->batch), OK);
-		if (h->batch->n == 0)
-			continue;
-		const struct udp_message *m = &h->batch->messages[0];
-		const uint8_t *ip = m->data + 1;
-		assert_int_equal(m->segment, m->len); /* the tests send these one by one */
-		assert_int_equal(m->data[0], MARK);
-		if (ip[0] >> 4 != 4 || ip[9] != IPPROTO_UDP)
-			continue;
-		assert_true(packet_is_complete(ip, m->len - 1, 1500));
-		*ret_len = m->len - 1 - IP_LEN - UDP_LEN;
-		return ip + IP_LEN + UDP_LEN;
-	}
+	size_t len;
+	const uint8_t *ip;
+	do
+		ip = peer_next(h, &len);
+	while (ip[0] >> 4 != 4 || ip[9] != IPPROTO_UDP);
+	assert_true(packet_is_complete(ip, len, 1500));
+	*ret_len = len - IP_LEN - UDP_LEN;
+	return ip + IP_LEN + UDP_LEN;
 }
 
 /* A datagram with a packet in it for the inner socket; returns its length. */
@@ -122,7 +134,6 @@ static void peer_send(struct half *h, const void *datagram, size_t len)
 
 static void inner_gets(struct half *h, const void *data, size_t len)
 {
-	h->batch->limit = 1;
 	await(udp_fd(h->inner));
 	assert_int_equal(udp_receive(h->inner, h->batch), OK);
 	assert_int_equal(h->batch->n, 1);
@@ -233,15 +244,12 @@ static void test_frames(void **state)
 	inner_gets(&h, "frame", 5);
 	/* Who is it? A question to all. */
 	inner_send(&h, "?", 1);
-	bool asked = false;
-	while (!asked) {
-		h.batch->limit = 1;
-		await(udp_fd(h.peer));
-		assert_int_equal(udp_receive(h.peer, h.batch), OK);
-		const struct udp_message *m = &h.batch->messages[0];
-		assert_true(m->len >= 15 && memcmp(m->data + 7, ours, 6) == 0);
-		asked = be16_get(m->data + 13) == 0x0806 && memcmp(m->data + 1, "\xff\xff\xff\xff\xff\xff", 6) == 0;
-	}
+	const uint8_t *asked;
+	size_t asked_len;
+	do {
+		asked = peer_next(&h, &asked_len);
+		assert_true(asked_len >= 14 && memcmp(asked + 6, ours, 6) == 0);
+	} while (be16_get(asked + 12) != 0x0806 || memcmp(asked, "\xff\xff\xff\xff\xff\xff", 6) != 0);
 	half_free(&h);
 }
 
