@@ -136,7 +136,7 @@ for name in jorm otptunnel
     complete -c $name -n '__jorm_is otptunnel' -s P -x -d 'UDP port of the peer'
     complete -c $name -n '__jorm_is otptunnel' -l tap-addr -x -d 'address of the interface'
     complete -c $name -n '__jorm_is otptunnel' -l tap-netmask -x -d 'length of the prefix of its network'
-    complete -c $name -n '__jorm_is otptunnel' -l tap-mtu -x -d 'has no effect'
+    complete -c $name -n '__jorm_is otptunnel' -l tap-mtu -x -d 'the MTU, below 1500'
     complete -c $name -n '__jorm_is otptunnel' -l tap-name -x -d 'name of the interface'
     complete -c $name -n '__jorm_is otptunnel' -l local-addr -x -d 'where to listen'
     complete -c $name -n '__jorm_is otptunnel' -l local-port -x -d 'where to listen'

@@ -105,7 +105,7 @@ static const struct command commands[] = {
 		"  -P PORT                 the peer's UDP port; 12000 when not given\n"
 		"      --tap-addr ADDRESS  of the TAP interface; 10.8.0.1\n"
 		"      --tap-netmask BITS  length of its network's prefix; 24\n"
-		"      --tap-mtu BYTES     has no effect (it was the size of a buffer): the interface's MTU is 1500\n"
+		"      --tap-mtu BYTES     the interface's MTU, if below 1500 (1436: no fragments on a link of 1500)\n"
 		"      --local-addr ADDRESS, --local-port PORT\n"
 		"                          where to listen; 0.0.0.0 and 12000\n"
 		"\n"

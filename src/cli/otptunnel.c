@@ -57,8 +57,11 @@ static const char *value_take(struct otptunnel_options *o, int option, const cha
 			return "--tap-netmask takes the length of the network's prefix, 0 to 32";
 		o->tap_address.bits = (uint8_t)number;
 		return NULL;
-	case OPTION_TAP_MTU: /* the older program's read buffer: its TAP keeps its MTU, and so does this one */
-		return number_read(&number, text, 1, UINT32_MAX) ? NULL : "--tap-mtu takes a number of bytes";
+	case OPTION_TAP_MTU: /* the older program's read buffer, whose size says nothing where frames fit into it */
+		if (!number_read(&number, text, OTPTUNNEL_MTU_MIN, UINT32_MAX))
+			return "--tap-mtu takes a number of bytes, 68 at least";
+		o->tap_mtu = number < OTPTUNNEL_MTU ? (uint32_t)number : OTPTUNNEL_MTU;
+		return NULL;
 	case OPTION_LOCAL_ADDR:
 		if (!address_read(&address, text))
 			return "--local-addr takes an IPv4 address";
@@ -122,6 +125,7 @@ int cli_otptunnel(const struct command *self, int argc, char **argv)
 {
 	struct otptunnel_options o = {.peer_port = OTPTUNNEL_PORT,
 		.state = OTPTUNNEL_STATE,
+		.tap_mtu = OTPTUNNEL_MTU,
 		.local = {.ip = {[10] = 0xff, [11] = 0xff}, .port = OTPTUNNEL_PORT},
 		.confine = confine};
 	struct fault fault = {0};

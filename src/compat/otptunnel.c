@@ -115,7 +115,9 @@ static enum err make_interface(struct otptunnel *t, struct fault *fault)
 		err = netlink_open(&netlink, fault);
 	if (err != OK)
 		return err;
-	err = netlink_address_add(netlink, tun_ifindex(t->tun), &t->options->tap_address, fault);
+	err = netlink_link_set_mtu(netlink, tun_ifindex(t->tun), t->options->tap_mtu, fault);
+	if (err == OK)
+		err = netlink_address_add(netlink, tun_ifindex(t->tun), &t->options->tap_address, fault);
 	if (err == OK)
 		err = netlink_link_set_up(netlink, tun_ifindex(t->tun), fault);
 	netlink_close(netlink);

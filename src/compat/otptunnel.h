@@ -10,6 +10,8 @@
 
 #define OTPTUNNEL_PORT 12000
 #define OTPTUNNEL_STATE "/var/lib/jorm"
+#define OTPTUNNEL_MTU 1500
+#define OTPTUNNEL_MTU_MIN 68 /* RFC 791 */
 
 struct otptunnel_options {
 	bool is_server;
@@ -17,6 +19,7 @@ struct otptunnel_options {
 	const char *peer; /* name or IPv4 address; NULL: whoever sends authentic frames (a server) */
 	uint16_t peer_port;
 	struct prefix tap_address;
+	uint32_t tap_mtu;     /* OTPTUNNEL_MTU_MIN to OTPTUNNEL_MTU */
 	const char *tap_name; /* NULL: the first free one of tap0, tap1, ... */
 	struct addr local;
 	const char *state;     /* ledgers are in the folder "pads" in it; made when it is not there */

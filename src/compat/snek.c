@@ -240,8 +240,8 @@ static enum err run_server(struct snek *s, struct fault *fault)
 {
 	size_t n_keys;
 	enum err err = snek_authorized_check(&n_keys, s->options->cert, fault);
-	/* A key may be put there later, as with the older program. */
-	if (err == ERR_NOT_FOUND) {
+	/* A key may be put there later, as with the older program; but rights are given up for the folder as it is. */
+	if (err == ERR_NOT_FOUND && access(s->options->cert, F_OK) == 0) {
 		log_warning("%s", fault->text);
 		err = OK;
 	}

@@ -146,8 +146,7 @@ enum err snek_authorized_find(char ret_name[static NAME_MAX + 1], const char *fo
 	if (e != OK && e != ERR_TOO_BIG)
 		return e;
 	return fault_set(fault, ERR_AUTH,
-		"the client's signature is by none of the %u keys in %s: if it may connect, put its snek-cert.pub "
-		"there, "
+		"the client's signature is by no key in %s (%u tried): if it may connect, put its snek-cert.pub there, "
 		"under a name that ends in %s",
-		tried, folder, SUFFIX);
+		folder, tried, SUFFIX);
 }

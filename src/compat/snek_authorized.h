@@ -20,7 +20,7 @@
 enum err snek_authorized_check(size_t *ret_n, const char *folder, struct fault *fault);
 
 /*
- * Whose signature it is, over data_key with SNEK_CONTEXT. ret_name: the file's name without ".pub"; empty on error.
+ * Whose signature it is, over data_key with SNEK_CONTEXT. ret_name: the file's name; empty on error.
  * ERR_AUTH: nobody's in the folder, and the fault says how many keys were tried; else as above, ERR_CRYPTO.
  */
 enum err snek_authorized_find(char ret_name[static NAME_MAX + 1], const char *folder,

@@ -106,7 +106,7 @@ static void signers_are_found(void **state)
 	char name[NAME_MAX + 1];
 	put_key("bob.pub", bob);
 	assert_int_equal(find(name), ERR_AUTH);
-	assert_non_null(strstr(fault.text, "none of the 1 keys"));
+	assert_non_null(strstr(fault.text, "(1 tried)"));
 	put_key("alice.pub", alice);
 	assert_int_equal(find(name), OK);
 	assert_string_equal(name, "alice.pub");
@@ -175,7 +175,7 @@ static void what_is_no_key_is_left_out(void **state)
 	(void)snprintf(path, sizeof path, "%s/dangling.pub", folder);
 	assert_int_equal(symlink("nowhere", path), 0);
 	assert_int_equal(find(name), ERR_AUTH);
-	assert_non_null(strstr(fault.text, "none of the 0 keys"));
+	assert_non_null(strstr(fault.text, "(0 tried)"));
 	assert_int_equal(check(&n, log), ERR_NOT_FOUND);
 	put_key("alice.pub", alice);
 	assert_int_equal(find(name), OK);
@@ -251,7 +251,7 @@ static void files_are_bounded(void **state)
 	assert_int_equal(n, SNEK_AUTHORIZED_MAX);
 	assert_non_null(strstr(log, "more than 4096"));
 	assert_int_equal(find(name), ERR_AUTH);
-	assert_non_null(strstr(fault.text, "none of the 4096 keys"));
+	assert_non_null(strstr(fault.text, "(4096 tried)"));
 }
 
 int main(void)
