@@ -265,7 +265,8 @@ static void test_no_route(void **state)
 	h.end->protocol.has_route = false;
 	end_start(h.end);
 	inner_send(&h, "nowhere", 7);
-	await_count(&carrier_counters(h.end->carrier)->no_route, 1);
+	await_count(&h.end->protocol.sealed_v4, 1);
+	await_count(&carrier_counters(h.end->carrier)->no_route, h.end->protocol.sealed);
 	h.end->protocol.has_route = true;
 	inner_send(&h, "there", 5);
 	assert_memory_equal(peer_receive(&h, &len), "there", 5);
@@ -291,7 +292,8 @@ static void test_nobody_has_the_port(void **state)
 	end_start(h.end);
 	/* Who is not connected hears nothing of it. */
 	inner_send(&h, "?", 1);
-	await_count(&carrier_counters(h.end->carrier)->sent, 1);
+	await_count(&h.end->protocol.sealed_v4, 1);
+	await_count(&carrier_counters(h.end->carrier)->sent, h.end->protocol.sealed);
 	netns_settle();
 	assert_int_equal(carrier_trouble(h.end->carrier), 0);
 	end_stop(h.end);

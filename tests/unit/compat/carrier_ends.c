@@ -34,8 +34,11 @@ static void seal(void *context, struct carrier *carrier, const uint8_t *packet, 
 	struct protocol *p = context;
 	uint8_t *room = carrier_room(carrier);
 	atomic_fetch_add(&p->sealed, 1);
-	if (packet[0] >> 4 == 4 && !packet_is_complete(packet, len, p->mtu))
-		atomic_fetch_add(&p->wrong, 1);
+	if (packet[0] >> 4 == 4) {
+		atomic_fetch_add(&p->sealed_v4, 1);
+		if (!packet_is_complete(packet, len, p->mtu))
+			atomic_fetch_add(&p->wrong, 1);
+	}
 	if (len >= CARRIER_DATAGRAM_MAX)
 		return;
 	room[0] = MARK;

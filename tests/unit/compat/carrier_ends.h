@@ -17,7 +17,8 @@
 struct protocol {
 	struct addr remote;
 	_Atomic bool has_route, keeps; /* keeps: what is opened lies in `pool` until it is written */
-	_Atomic unsigned int sealed, wrong, opened, flushes;
+	_Atomic unsigned int opened, flushes, wrong;
+	_Atomic uint64_t sealed, sealed_v4; /* IPv6 has things to say by itself */
 	size_t mtu;
 	uint8_t pool[POOL][CARRIER_DATAGRAM_MAX];
 	size_t pooled;
