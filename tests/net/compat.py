@@ -1,5 +1,6 @@
-"""Both ends of the two older programs' tunnels: the scripted older peers (old_snek.py, old_otptunnel.py), and ours under
-their names ($JORM through a symbolic link). Their addresses are those of the lab's tunnels, 10.66.0.N and fd66::N."""
+"""Both ends of the two older programs' tunnels: the scripted older peers (old_snek.py, old_otptunnel.py), and ours
+under their names ($JORM through a symbolic link). Their addresses are those of the lab's tunnels, 10.66.0.N and
+fd66::N."""
 
 import os
 import pathlib
@@ -15,11 +16,17 @@ import old_snek
 import oldcrypto
 import pads
 import wait
+from middle import udp_payload
 from packets import ipv4, udp
 from program import JORM, SANITIZER, identity
-from traffic import answers
+from traffic import Transfer, answers
 
 PIECE = 1480  # of an IP packet's payload
+KIB, MIB = 1 << 10, 1 << 20
+
+# (server is old, client is old)
+MIXES = [(True, False), (False, True), (False, False)]
+NAMES = ["old server", "old client", "both ours"]
 HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -101,6 +108,35 @@ class Peer:
         findings = [] if self.may_die else re.findall(r"^FATAL.*$", text, re.M)
         match = SANITIZER.search(text)
         return self.hangs + findings + ([f"{self.name}: {text[match.start():][:6000]}"] if match else [])
+
+
+def both_ways(lab):
+    return ((lab.client, lab.server), (lab.server, lab.client))
+
+
+def sent_by(capture, host):
+    """The UDP payloads of a capture (middle.py) that this host has sent over IPv4."""
+    udp = [frame for frame in capture.frames if udp_payload(frame) is not None]
+    address = socket.inet_aton(host.outer(4))
+    return [udp_payload(frame) for frame in udp if frame[12:14] == b"\x08\0" and frame[26:30] == address]
+
+
+class Transferring:
+    """A stream from the client to the server meanwhile, which must not stop. A context manager."""
+
+    def __init__(self, lab, rate=MIB):
+        self.stream = Transfer(lab.client, lab.server, lab.server.inner(4), rate=rate)
+        self.stream.wait_for(64 * KIB)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind is None:
+            self.stream.wait_for(128 * KIB)
+            self.stream.stop()
+        else:
+            self.stream.stopped.set()
 
 
 def ours(lab, name):
@@ -277,12 +313,14 @@ class Otp(Peer):
 class OtpPair:
     """A server on host 1 and a client on host 2, with copies of one pad."""
 
-    def __init__(self, lab, server_is_old=False, client_is_old=False, size=8 * pads.MIB, server=None, client=None, content=None):
+    def __init__(self, lab, server_is_old=False, client_is_old=False, size=8 * MIB, server=None, client=None):
         self.lab = lab
-        pad = pads.make(lab.folder / "server.pad", size, content)
+        pad = pads.make(lab.folder / "server.pad", size)
         copy = pads.copy(pad, lab.folder / "client.pad")
-        self.server = Otp(lab, lab.server, server_is_old, pad, **{"to": lab.client.outer(4), "is_server": True} | (server or {}))
-        self.client = Otp(lab, lab.client, client_is_old, copy, **{"to": lab.server.outer(4)} | (client or {}))
+        server = {"to": lab.client.outer(4), "is_server": True} | (server or {})
+        client = {"to": lab.server.outer(4)} | (client or {})
+        self.server = Otp(lab, lab.server, server_is_old, pad, **server)
+        self.client = Otp(lab, lab.client, client_is_old, copy, **client)
 
     def start(self):
         self.server.start()

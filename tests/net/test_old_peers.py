@@ -195,7 +195,8 @@ def test_the_old_snek_dies_as_it_did(lab):
     pair.server.kill()
     pair.use_next_port()
     pair.server.start()
-    stranger = Snek(lab, lab.client, True, to=lab.server.outer(4), key=identity(3).private, options=["-dp", pair.data_port])
+    port, key = ["-dp", pair.data_port], identity(3).private
+    stranger = Snek(lab, lab.client, True, to=lab.server.outer(4), key=key, options=port)
     stranger.may_die = True
     stranger.start()
     pair.server.wait_for("Connection not authorized")

@@ -1,5 +1,5 @@
-"""otptunnel: ours in the place of either end of the older program, and of both. What was sent is looked at with the pad:
-a proof of its own, which shares nothing with the program, that no byte of it was used twice."""
+"""otptunnel: ours in the place of either end of the older program, and of both. What was sent is looked at with the
+pad: a proof of its own, which shares nothing with the program, that no byte of it was used twice."""
 
 import contextlib
 import os
@@ -7,28 +7,17 @@ import random
 import re
 import signal
 import socket
-import subprocess
 
 import pytest
 
 import old_otptunnel
-import pads
 import wait
-from compat import Otp, OtpPair, Spoofer, ours
-from lab import Job, run
+from compat import KIB, MIB, MIXES, NAMES, OtpPair, Spoofer, both_ways, sent_by
+from lab import Job
 from middle import Capture
-from program import JORM
 from traffic import Flood, answers, iperf, ping, transfer, udp_echo
 
-KIB, MIB = 1 << 10, 1 << 20
 PORT = 12000
-# (server is old, client is old)
-MIXES = [(True, False), (False, True), (False, False)]
-NAMES = ["old server", "old client", "both ours"]
-
-
-def both_ways(lab):
-    return ((lab.client, lab.server), (lab.server, lab.client))
 
 
 # ---- what was sent, and with what ------------------------------------------------------------
@@ -81,9 +70,7 @@ class Watched(Capture):
 
     def of(self, host):
         """What this host has sent."""
-        udp = [frame for frame in self.frames if frame[12:14] == b"\x08\0" and frame[23] == 17]
-        address = socket.inet_aton(host.outer(4))
-        return [payload for frame, payload in zip(udp, self.datagrams) if frame[26:30] == address]
+        return sent_by(self, host)
 
     def prove(self, peer, parity):
         """A proof that has found nothing."""
@@ -228,7 +215,8 @@ def test_an_old_peer_starts_again(lab, is_believed):
         transfer(lab.client, lab.server, lab.server.inner(4), 64 * KIB)
     else:
         wait.until(
-            lambda: answers(lab.client, lab.server.inner(4)) or "--peer-restarts" in pair.server.complained(), "it is said"
+            lambda: answers(lab.client, lab.server.inner(4)) or "--peer-restarts" in pair.server.complained(),
+            "it is said",
         )
         assert not answers(lab.client, lab.server.inner(4))
 
@@ -240,7 +228,8 @@ def test_both_ends_have_one_role(lab, role):
     pair.server.start()
     pair.client.start()
     wait.until(
-        lambda: answers(lab.client, lab.server.inner(4)) or "one of them needs -S" in pair.server.complained(), "it is said"
+        lambda: answers(lab.client, lab.server.inner(4)) or "one of them needs -S" in pair.server.complained(),
+        "it is said",
     )
     assert not answers(lab.client, lab.server.inner(4))
 
@@ -254,7 +243,8 @@ def counters(peer):
     peer.process.send_signal(signal.SIGUSR1)
     wait.until(lambda: "frames out " in peer.complained()[seen:] and peer.complained().endswith("\n"), "counters")
     text = peer.complained()[seen:].rsplit("frames out ", 1)[1]
-    names = {name.strip(): int(number) for name, number in re.findall(r"([a-zA-Z' ]+) (\d+)", text.split("on the way in: ")[1])}
+    found = re.findall(r"([a-zA-Z' ]+) (\d+)", text.split("on the way in: ")[1])
+    names = {name.strip(): int(number) for name, number in found}
     names["again"] = names["replayed"] + names["from a peer that began again"]
     return names | {"in": int(re.search(r"^\d+, in (\d+)", text).group(1))}
 
@@ -264,8 +254,8 @@ def garbage(seed, size):
     r = random.Random(seed)
     yield from map(r.randbytes, [*range(40), 63, 64, 1536, 2000, 4095, 4096, 4097, 9000, 40000])
     for length in (16, 29, 30, 58, 76, 1530):
-        for offset in (0, 1, 2, 3, r.randrange(size), size - 2 * length, size - 2 * length + 1, size - 2 * length + 2, size - 1,
-                       size, size + 1, (1 << 47) + 1, (1 << 48) - 1):  # fmt: skip
+        fit = size - 2 * length
+        for offset in (0, 1, 2, 3, r.randrange(size), fit, fit + 1, fit + 2, size - 1, size, size + 1, (1 << 48) - 1):
             yield r.randbytes(length) + offset.to_bytes(6, "big")
 
 
@@ -412,127 +402,3 @@ def arrives(lab, neighbour):
                 return there.recv(100) == b"still there"
 
         wait.until(has_come, "it arrives")
-
-
-# ---- the command line ------------------------------------------------------------------------
-
-
-def otptunnel(lab, *arguments, before=()):
-    """Our program to its end."""
-    return run(*lab.server.command(*before, ours(lab, "otptunnel"), *arguments), check=False)
-
-
-def test_wrong_command_lines(lab):
-    """Exit code 2 and what is wrong for what cannot be meant; 1 for what the machine has not."""
-    pad, short, weak = lab.folder / "a.pad", lab.folder / "short.pad", lab.folder / "weak.pad"
-    pads.make(pad, MIB)
-    pads.make(short, content=bytes(range(63)))
-    pads.make(weak, content=bytes(MIB))
-    state, file = ["--state", lab.folder / "state"], lab.folder / "file"
-    file.write_text("")
-    usual = ["-S", "-K", pad, *state]
-    for arguments, code, said in (
-        (["--nonsense"], 2, "nonsense"),
-        (["-S"], 2, "-K"),
-        (["-K", pad], 2, "-A"),
-        ([*usual, "more"], 2, "'more'"),
-        ([*usual, "-P", "0"], 2, "-P"),
-        ([*usual, "--local-port", "70000"], 2, "--local-port"),
-        ([*usual, "--tap-addr", "10.8.0"], 2, "--tap-addr"),
-        ([*usual, "--tap-netmask", "33"], 2, "--tap-netmask"),
-        ([*usual, "--tap-mtu", "much"], 2, "--tap-mtu"),
-        ([*usual, "--start-at", "-1"], 2, "--start-at"),
-        ([*usual, "--start-at", "5", "--restart-at-zero"], 2, "--restart-at-zero"),
-        ([*usual, "--start-at", str(2 * MIB)], 1, "a.pad"),
-        ([*usual, "--local-addr", "192.0.2.9"], 1, "192.0.2.9"),
-        ([*usual, "-A", "no.such.host.invalid"], 1, "no.such.host.invalid"),
-        (["-S", "-K", lab.folder / "nowhere", *state], 1, "nowhere"),
-        (["-S", "-K", lab.folder, *state], 1, str(lab.folder)),
-        (["-S", "-K", short, *state], 1, "short.pad"),
-        (["-S", "-K", weak, *state], 1, "--allow-weak-pad"),
-        (["-S", "-K", pad, "--state", file / "below"], 1, str(file)),
-    ):  # fmt: skip
-        done = otptunnel(lab, *arguments)
-        assert done.returncode == code and said in done.stderr, f"{arguments}: {done.returncode}: {done.stderr}"
-        assert not any(link.startswith("tap") for link in lab.server.links())
-    with lab.server.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.bind(("0.0.0.0", PORT))
-        done = otptunnel(lab, *usual)
-    assert done.returncode == 1 and "--local-port" in done.stderr, done.stderr
-    lab.folder.chmod(0o755)
-    pad.chmod(0o644)
-    (lab.folder / "all").mkdir()
-    (lab.folder / "all").chmod(0o777)
-    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    done = otptunnel(lab, "-S", "-K", pad, "--state", lab.folder / "all", before=nobody)
-    assert done.returncode == 1 and ("root" in done.stderr or "CAP_NET_ADMIN" in done.stderr), done.stderr
-
-
-def test_a_pad_has_one_role_and_one_use(lab):
-    """A ledger that says client is refused to a server; a pad that otptunnel has used is refused to the native
-    program; each with the remedy."""
-    pair = OtpPair(lab).start()
-    assert pair.client.stop() == 0
-    other = Otp(lab, lab.client, False, pair.client.pad, is_server=True)
-    other.spawn()
-    assert other.wait() == 1
-    assert "client.pad" in other.complained() and "-S" in other.complained()
-    native = lab.program(
-        lab.client, [pads.peer(lab, lab.server, pair.client.pad, 4)], PrivateKey=None, StateDirectory=pair.client.state
-    )
-    said = native.fail()
-    assert "client.pad" in said and "jorm pad split" in said, said
-
-
-def test_moving_on(lab):
-    """What otptunnel has not used is a fresh pad: the same at both ends, and jorm's own tunnel runs with it."""
-    pair = OtpPair(lab, size=16 * MIB).start()
-    transfer(lab.client, lab.server, lab.server.inner(4), MIB)
-    halves = []
-    for peer in (pair.client, pair.server):
-        assert peer.stop() == 0
-        shown = run(JORM, "pad", "info", peer.pad, "--state", peer.state).stdout
-        offset = int(re.search(r"--from (\d+)", shown).group(1))
-        halves.append(offset)
-    offset = max(halves)
-    assert MIB < offset < 8 * MIB
-    fresh = []
-    for peer, name in ((pair.server, "one"), (pair.client, "two")):
-        fresh.append(lab.folder / f"{name}.pad")
-        run(JORM, "pad", "split", peer.pad, fresh[-1], "--from", offset, "--state", peer.state)
-    assert fresh[0].read_bytes() == fresh[1].read_bytes()
-    one = lab.program(lab.server, [pads.peer(lab, lab.client, fresh[0])], Listen="10666", PrivateKey=None)
-    two = lab.program(lab.client, [pads.peer(lab, lab.server, fresh[1], 4)], PrivateKey=None)
-    one.start()
-    two.start()
-    two.wait_for_session()
-    assert ping(lab.client, lab.server.inner(4), 3) == 3
-
-
-def test_additions_and_other_names(lab):
-    """--tap-name, --start-at, other ports; the older file's name with .py, and `jorm otptunnel`."""
-    script = lab.folder / "otptunnel.py"
-    script.symlink_to(JORM)
-    lab.cut_outside()
-    with Capture(lab.middle, "h1", lab.folder / "wire.pcap", "udp port 1200") as capture:
-        pair = OtpPair(
-            lab, client_is_old=True, client={"options": ["--local-port", 1200, "-P", 1201]},
-            server={"options": ["--local-port", 1201, "-P", 1200, "--tap-name", "old7", "--start-at", "1000"]},
-        )  # fmt: skip
-        pair.server.command[0] = str(script)
-        pair.server.spawn()
-        pair.server.wait_for_link("old7")
-        pair.client.start()
-        pair.wait_for_traffic()
-    offsets = [int.from_bytes(d[-6:], "big") for d in capture.datagrams]
-    assert min(offset for offset in offsets if offset % 2) == 1001
-    assert pair.server.stop() == 0
-    done = subprocess.run([JORM, "otptunnel", "--help"], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0 and "--restart-at-zero" in done.stdout
-
-
-def test_the_interface_is_taken_away(lab):
-    pair = OtpPair(lab).start()
-    lab.server.ip("link del tap0")
-    assert pair.server.wait() == 1
-    assert "interface was removed" in pair.server.complained()
