@@ -22,6 +22,9 @@
 #define SILENCE_MIN (60 * USEC_PER_SEC)
 #define SILENCE_MAX (30 * 60 * USEC_PER_SEC)
 
+#define SAY_EVERY (10 * USEC_PER_SEC)
+#define FORGOTTEN_MAX 100 /* connections and batches: a flood must not hold an attempt up */
+
 struct client {
 	struct snek *s;
 	const struct identity *id;
@@ -29,6 +32,7 @@ struct client {
 	struct udp *hellos; /* has the data port, for what no session's socket takes */
 	struct udp_batch *batch;
 	struct addr server; /* where to ask; its port is the data port */
+	usec said_at;       /* a line about strangers */
 	uint8_t data_key[AEAD_KEY_LEN];
 };
 
@@ -37,14 +41,18 @@ static bool same_host(const struct addr *a, const struct addr *b)
 	return memcmp(a->ip, b->ip, sizeof a->ip) == 0;
 }
 
-/* Is it from whom we asked? */
-static bool is_expected(const struct client *c, const struct addr *remote, const char *what)
+/* Is it from whom we asked? At most a line in ten seconds about others, however many there are. */
+static bool is_expected(struct client *c, const struct addr *remote, const char *what)
 {
 	char text[ADDR_TEXT_LEN];
+	const usec now = clock_now();
 	if (c->s->options->any_source || same_host(remote, &c->server))
 		return true;
+	if (c->said_at && now < c->said_at + SAY_EVERY)
+		return false;
 	log_warning("%s from %s, which is not the server, is ignored (--any-source takes it)", what,
 		addr_format_ip(remote->ip, text));
+	c->said_at = now;
 	return false;
 }
 
@@ -55,9 +63,9 @@ static void forget_earlier(struct client *c)
 {
 	struct addr remote;
 	int fd;
-	while (snek_accept(&fd, &remote, c->key_fd, -1, 0) == OK)
+	for (int i = 0; i < FORGOTTEN_MAX && snek_accept(&fd, &remote, c->key_fd, -1, 0) == OK; i++)
 		(void)close(fd);
-	for (int i = 0; i < 100 && udp_receive(c->hellos, c->batch) == OK; i++)
+	for (int i = 0; i < FORGOTTEN_MAX && udp_receive(c->hellos, c->batch) == OK; i++)
 		;
 }
 
