@@ -52,13 +52,18 @@ class Peer:
         wait.until(lambda: name in self.host.links() or self.process.poll() is not None, f"{self.name} has {name}", 30)
         assert self.process.poll() is None, f"{self.name} has ended:\n{self.describe()}"
 
-    def wait_for(self, text, seconds=40, since=0):
-        """Until it has said so, on stdout or stderr."""
-        wait.until(
-            lambda: text in self.said()[since:] or text in self.complained() or self.process.poll() is not None,
-            f"{self.name} says {text!r}", seconds,
-        )  # fmt: skip
-        assert text in self.said()[since:] or text in self.complained(), f"{self.name} has ended:\n{self.describe()}"
+    def mark(self):
+        """Where it is in what it says, for wait_for."""
+        return len(self.said()), len(self.complained())
+
+    def wait_for(self, text, seconds=40, since=(0, 0)):
+        """Until it has said so, on stdout or stderr, after that mark."""
+
+        def has_said():
+            return text in self.said()[since[0] :] or text in self.complained()[since[1] :]
+
+        wait.until(lambda: has_said() or self.process.poll() is not None, f"{self.name} says {text!r}", seconds)
+        assert has_said(), f"{self.name} has ended:\n{self.describe()}"
 
     def wait(self, seconds=40):
         """The exit code."""
@@ -202,7 +207,7 @@ class Snek(Peer):
 
     def start(self, *options):
         """Returns when it has its interface, and that has its addresses."""
-        seen = len(self.said())
+        seen = self.mark()
         self.spawn(*options)
         self.wait_for_link("snk0")
         self.wait_for("[+] Opened TUN device: snk0", since=seen)

@@ -380,8 +380,9 @@ def test_used_up(lab, mix):
             assert not answers(lab.client, lab.server.inner(4))
             arrives(lab, neighbour)
             assert pair.client.stop() == 0
+            seen = pair.client.mark()
             pair.client.start()
-            pair.client.wait_for("is used up")
+            pair.client.wait_for("is used up", since=seen)
             neighbour = lab.client.run("cat", "/sys/class/net/tap0/address").stdout.strip()
     proof = watched.prove(pair.client, 0)
     assert 256 * KIB - 2 * 2 * 1530 < max(proof.offsets)
