@@ -11,7 +11,10 @@ import platform
 import re
 import shutil
 import signal
+import socket
+import struct
 import subprocess
+import threading
 
 import pytest
 
@@ -253,6 +256,67 @@ def test_what_the_kernel_says_of_an_older_program(lab, kind):
     for thread in threads(program.process):
         assert {name: field(pid, thread, name).split() for name in expected} == expected
     assert re.search(r"^Max core file size +0 +0 ", pathlib.Path(f"/proc/{pid}/limits").read_text(), re.M)
+
+
+class Names(threading.Thread):
+    """A name server on a host, which has one address for every name."""
+
+    def __init__(self, host, address):
+        super().__init__(daemon=True)
+        self.address, self.asked = address, 0
+        self.socket = host.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("0.0.0.0", 53))
+        self.socket.settimeout(0.2)
+        self.ends = False
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ends = True
+        self.join(10)
+        self.socket.close()
+
+    def run(self):
+        while not self.ends:
+            try:
+                query, client = self.socket.recvfrom(2048)
+            except TimeoutError:
+                continue
+            question = query[12 : query.index(0, 12) + 5]
+            answer = struct.pack(">HHHIH", 0xC00C, 1, 1, 0, 4) + socket.inet_aton(self.address)
+            self.asked += 1
+            self.socket.sendto(query[:2] + struct.pack(">HHHHH", 0x8180, 1, 1, 0, 0) + question + answer, client)
+
+
+def test_a_confined_client_looks_its_server_up_again(lab):
+    """The name has another address since; and when nobody answers, the client asks where the server was."""
+
+    def lose_session():
+        pair.server.kill()
+        seen = pair.client.complained().count("nobody has its port open")
+        wait.until(
+            lambda: answers(lab.client, lab.server.inner(4))
+            or pair.client.complained().count("nobody has its port open") > seen,
+            "the client has seen that the server has gone", 40,
+        )  # fmt: skip
+
+    pair = SnekPair(lab)
+    pair.client.command[pair.client.command.index("-c") + 1] = "server.example"
+    lab.client.use_names(["10.1.2.1"], ["example"])
+    with Names(lab.middle, lab.server.outer(4)) as names:
+        pair.start()
+        assert names.asked == 1
+        lose_session()
+        names.address = lab.server.move(4)
+        pair.server.start()
+        pair.wait_for_traffic()
+        assert names.asked > 1
+        lose_session()
+    pair.server.start()
+    pair.client.wait_for("trying the address that it had")
+    pair.wait_for_traffic()
 
 
 # ---- what it does itself ---------------------------------------------------------------------
