@@ -20,7 +20,7 @@
 #define HELLO_PAUSE (100 * USEC_PER_MS)
 #define HELLO_TRIES 20
 
-/* Addresses whose attempts came to nothing have to wait. */
+/* Addresses whose attempts came to nothing have to wait; the older client has the patience. */
 #define BLAMED_MAX 64
 #define BLAMED_TIME (2 * USEC_PER_SEC)
 
@@ -31,6 +31,7 @@ struct attempt {
 	pthread_t thread;
 	_Atomic enum phase phase; /* the thread sets PHASE_ENDED, as its last act */
 	int probe_fd;
+	usec not_before; /* it goes on after its probe */
 	struct snek_outcome outcome;
 };
 
@@ -54,6 +55,8 @@ static enum err take_probe(struct attempt *a)
 	enum err err = snek_wait(a->probe_fd, a->config->stop_fd, clock_now() + PROBE_TIME);
 	if (err == OK && (recv(a->probe_fd, &byte, 1, MSG_DONTWAIT) != 1 || byte != 0xff))
 		err = ERR_FORMAT;
+	if (err == OK && snek_wait(-1, a->config->stop_fd, a->not_before) == ERR_STATE)
+		err = ERR_STATE;
 	return err;
 }
 
@@ -175,20 +178,19 @@ void snek_attempts_free(struct snek_attempts *all)
 	free(all);
 }
 
-static bool is_blamed(const struct snek_attempts *all, const struct addr *remote, usec now)
+static usec blamed_until(const struct snek_attempts *all, const struct addr *remote)
 {
+	usec until = 0;
 	for (size_t i = 0; i < BLAMED_MAX; i++)
-		if (now < all->blamed[i].until && memcmp(all->blamed[i].ip, remote->ip, 16) == 0)
-			return true;
-	return false;
+		if (all->blamed[i].until > until && memcmp(all->blamed[i].ip, remote->ip, 16) == 0)
+			until = all->blamed[i].until;
+	return until;
 }
 
 /* A place for it, or NULL. */
 static struct attempt *place_for(struct snek_attempts *all, const struct addr *remote)
 {
 	struct attempt *found = NULL;
-	if (is_blamed(all, remote, clock_now()))
-		return NULL;
 	for (size_t i = 0; i < SNEK_ATTEMPTS_MAX; i++) {
 		struct attempt *a = &all->all[i];
 		if (atomic_load(&a->phase) == PHASE_FREE)
@@ -208,6 +210,7 @@ enum err snek_attempts_begin(struct snek_attempts *all, int fd, const struct add
 	}
 	a->config = &all->config;
 	a->probe_fd = fd;
+	a->not_before = blamed_until(all, remote);
 	a->outcome = (struct snek_outcome){.remote = *remote};
 	atomic_store(&a->phase, PHASE_RUNS);
 	if (pthread_create(&a->thread, NULL, attempt_main, a) == 0)

@@ -25,8 +25,8 @@ struct snek_attempts *snek_attempts_new(const struct snek_attempts_config *confi
 void snek_attempts_free(struct snek_attempts *attempts);
 
 /*
- * Takes a probe's connection, whatever comes of it. ERR_FULL: too many attempts, or too many from there; ERR_NOMEM: no
- * thread.
+ * Takes a probe's connection, whatever comes of it. ERR_FULL: too many attempts, or one from there already; ERR_NOMEM:
+ * no thread.
  */
 enum err snek_attempts_begin(struct snek_attempts *attempts, int fd, const struct addr *remote);
 
