@@ -11,6 +11,8 @@
 
 /* A client that was heard this lately keeps its session when another host asks for one. */
 #define IN_USE_TIME (60 * USEC_PER_SEC)
+/* When the system has no memory or descriptors for a connection. */
+#define SHORT_PAUSE (100 * USEC_PER_MS)
 
 struct server {
 	struct snek *s;
@@ -45,7 +47,10 @@ static void take_probes(struct server *v)
 {
 	struct addr remote;
 	int fd;
-	for (int i = 0; i < SNEK_ATTEMPTS_MAX && snek_accept(&fd, &remote, v->probe_fd, -1, 0) == OK; i++) {
+	enum err accepted = OK;
+	for (int i = 0; i < SNEK_ATTEMPTS_MAX; i++) {
+		if ((accepted = snek_accept(&fd, &remote, v->probe_fd, -1, 0)) != OK)
+			break;
 		usec now = clock_now();
 		if (is_in_use_by_another(v, &remote, now)) {
 			(void)close(fd);
@@ -56,6 +61,9 @@ static void take_probes(struct server *v)
 		if (err != OK)
 			turn_away(v, &remote, err == ERR_FULL ? "too many at a time" : err_text(err), now);
 	}
+	/* It still waits to be taken, and so ends every wait for something else. */
+	if (accepted == ERR_IO)
+		(void)!snek_wait(-1, v->s->stop_fd, clock_now() + SHORT_PAUSE);
 }
 
 static void take_refusal(struct server *v, const struct snek_outcome *o)
