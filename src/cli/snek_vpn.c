@@ -110,6 +110,8 @@ int cli_snek_vpn(const struct command *self, int argc, char **argv)
 				? "Must specify a certificate for client mode! (-x FILE: this host's private key)"
 				: "Must specify directory containing approved public keys for server mode! (-x DIR)");
 	sandbox_protect_memory(); /* before any secret is read */
+	/* Scripts wait for lines. After the first output newer C libraries do not change the buffering any more. */
+	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("-----\n|      Jormungandr Quantum Safe VPN by Mephistopheles      |\n-----\n");
 	return snek_run(&line.options, &fault) ? cli_fault(self, &fault) : CLI_OK;
 }

@@ -253,7 +253,6 @@ static enum err run_server(struct snek *s, struct fault *fault)
 enum err snek_run(const struct snek_options *options, struct fault *fault)
 {
 	struct snek s = {.options = options, .stop_fd = -1, .report_fd = -1, .event_fd = -1};
-	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	enum err err = catch_signals(&s, fault);
 	if (err == OK) {
 		warn(options);

@@ -31,6 +31,7 @@ struct snek_options {
 /*
  * Runs until SIGINT or SIGTERM (OK), or until it cannot go on; SIGUSR1 logs counters. Nothing is left behind. A client
  * whose first attempt fails gives up, as the older one did; later ones are repeated for ever. Faults say what to do.
+ * Standard output is to be line-buffered by the caller, before it writes anything there.
  */
 enum err snek_run(const struct snek_options *options, struct fault *fault);
 
