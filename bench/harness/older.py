@@ -105,7 +105,7 @@ class OldSnek(StandIn, Snek):
         if str(PEERS) not in sys.path:
             sys.path.append(str(PEERS))
         try:
-            return {"OLDCRYPTO": str(importlib.import_module("oldcrypto").library_path())}
+            return {"OLDCRYPTO": str(importlib.import_module("oldcrypto").shared_object())}
         except (OSError, subprocess.SubprocessError) as e:
             raise BenchError(f"tests/net/oldcrypto.c cannot be built: {e}") from None
 

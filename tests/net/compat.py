@@ -45,7 +45,7 @@ class Peer:
         with self.said_path.open("a") as said, self.complained_path.open("a") as complained:
             self.process = subprocess.Popen(
                 self.host.command(*self.command, *options), stdin=subprocess.DEVNULL, stdout=said, stderr=complained,
-                env=os.environ | {"OLDCRYPTO": str(oldcrypto.library_path())},
+                env=os.environ | {"OLDCRYPTO": str(oldcrypto.shared_object())},
             )  # fmt: skip
 
     def wait_for_link(self, name):

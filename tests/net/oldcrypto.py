@@ -26,7 +26,7 @@ class Refused(Exception):
     """libcrypto did not take it: a wrong key, tag, signature or length."""
 
 
-def library_path():
+def shared_object():
     """Builds the library unless somebody has."""
     with LOCK:
         if "path" not in LOADED:
@@ -54,7 +54,7 @@ def build():
 
 
 def library():
-    path = library_path()
+    path = shared_object()
     with LOCK:
         if "library" not in LOADED:
             # PyDLL: calls keep Python's lock. They take microseconds, and giving it away costs more.
